@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Copyright (c) 2026, the prosaas.ops authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# The usual image is built without the protected mode, which would refuse every other container.
+set -euo pipefail
+if [ "$1" = redis-server ]; then
+  set -- "$@" --protected-mode no
+fi
+exec "$@"

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Copyright (c) 2026, the prosaas.ops authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# As in the usual nginx image: every script of the folder must succeed before nginx starts.
+set -euo pipefail
+for script in /docker-entrypoint.d/*.sh; do
+  "$script"
+done
+exec "$@"

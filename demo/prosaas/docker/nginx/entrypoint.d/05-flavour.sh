@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Copyright (c) 2026, the prosaas.ops authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+set -euo pipefail
+cp "/etc/nginx/flavours/${DEMO_FLAVOUR:-as_found}.conf" /tmp/flavour.conf

@@ -1,0 +1,9 @@
+-- Copyright (c) 2026, the prosaas.ops authors
+-- GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+-- SPDX-License-Identifier: GPL-3.0-or-later
+
+CREATE TABLE users (
+    id SERIAL PRIMARY KEY,
+    email TEXT UNIQUE,
+    push_enabled BOOLEAN NOT NULL DEFAULT TRUE
+);

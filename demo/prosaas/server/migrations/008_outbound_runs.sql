@@ -1,0 +1,11 @@
+-- Copyright (c) 2026, the prosaas.ops authors
+-- GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+-- SPDX-License-Identifier: GPL-3.0-or-later
+
+CREATE TABLE outbound_runs (
+    id SERIAL PRIMARY KEY,
+    business_id INTEGER REFERENCES business (id),
+    status TEXT NOT NULL DEFAULT 'pending',
+    started_at TIMESTAMPTZ,
+    ended_at TIMESTAMPTZ
+);
