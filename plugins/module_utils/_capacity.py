@@ -1,0 +1,311 @@
+# Copyright (c) 2026, the prosaas.ops authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Slots that limit how much happens at once, kept in Redis: one set of members, and one key with a lifetime per member.
+
+A member whose key is gone is leaked: nobody will give it back, and it takes room for ever. Redis itself is asked; what
+the application says of itself is compared with it, since an application that cannot reach its Redis may well say 0.
+
+Private to prosaas.ops: not for use by other collections, may change without notice.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ._check import FAIL, PASS, UNKNOWN, WARN, Check, Outcome, Report
+from ._errors import OpsError, Unreachable
+from ._http import Answer, Client
+
+SECOND_LOOK = 0.5  # seconds in which a slot that is just being given back or taken comes to rest
+TIMEOUT = 5.0
+ATTEMPTS = 3
+
+# Atomic in Redis: a slot that has been taken again in the meantime is left alone.
+_RELEASE = "if redis.call('EXISTS', KEYS[2]) == 0 then return redis.call('SREM', KEYS[1], ARGV[1]) end return 0"
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Names of the keys: the set of members, and the key of one ``{member}``."""
+
+    members: str
+    slot: str
+
+    def of(self, member: str) -> str:
+        return self.slot.replace("{member}", member)
+
+
+@dataclass(frozen=True)
+class Slots:
+    """What Redis said.
+
+    Attributes:
+        live: members whose key exists.
+        leaked: members whose key was missing twice.
+        evicted: keys that this Redis has thrown out to make room; more than 0 means that a missing key proves nothing.
+    """
+
+    live: tuple[str, ...] = ()
+    leaked: tuple[str, ...] = ()
+    evicted: int = 0
+
+    @property
+    def total(self) -> int:
+        return len(self.live) + len(self.leaked)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the limit should be, and where that is written."""
+
+    limit: int | None
+    source: str
+
+
+class Store:
+    """The Redis that holds the slots."""
+
+    def __init__(self, url: str, where: str, keys: Keys) -> None:
+        import redis
+
+        self._keys, self._where = keys, where
+        with self._answering():
+            self._redis = redis.Redis.from_url(
+                url,
+                socket_timeout=TIMEOUT,
+                socket_connect_timeout=TIMEOUT,
+                decode_responses=True,
+                encoding_errors="surrogateescape",
+            )
+
+    def ping(self) -> str:
+        with self._answering():
+            start = time.monotonic()
+            if not self._redis.ping():
+                raise OpsError(f"{self._where} does not answer PING with PONG.", "Look at its log.")
+        return f"PONG from {self._where} in {(time.monotonic() - start) * 1000:.0f} ms"
+
+    def count(self) -> int:
+        with self._answering():
+            return int(self._redis.scard(self._keys.members))
+
+    def slots(self) -> Slots:
+        """Return the slots; one that looks leaked is looked at again, since it may have been on its way."""
+        with self._answering():
+            live, suspects = self._split(self._members())
+            if suspects:
+                time.sleep(SECOND_LOOK)
+                there = set(self._members())
+                late, suspects = self._split([member for member in suspects if member in there])
+                live = sorted([*live, *late])
+            evicted = int(self._redis.info("stats").get("evicted_keys", 0))
+        return Slots(tuple(live), tuple(suspects), evicted)
+
+    def _members(self) -> list[str]:
+        return sorted(str(member) for member in self._redis.smembers(self._keys.members))
+
+    def _split(self, members: Sequence[str]) -> tuple[list[str], list[str]]:
+        pipeline = self._redis.pipeline(transaction=True)
+        for member in members:
+            pipeline.exists(self._keys.of(member))
+        there = pipeline.execute()
+        live = [member for member, found in zip(members, there) if found]
+        return live, [member for member, found in zip(members, there) if not found]
+
+    def release(self, members: Sequence[str]) -> list[str]:
+        """Take leaked members out of the set; return those that were still leaked when Redis did it."""
+        with self._answering():
+            script = self._redis.register_script(_RELEASE)
+            return [m for m in members if script(keys=[self._keys.members, self._keys.of(m)], args=[m])]
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        import redis.exceptions
+
+        try:
+            yield
+        except redis.exceptions.AuthenticationError:
+            raise OpsError(f"{self._where} refuses the password.", "Correct the Redis URL.") from None
+        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError):
+            raise OpsError(f"{self._where} does not answer, so the slots are not known.", "Look at its log.") from None
+        except (redis.exceptions.RedisError, ValueError) as error:
+            raise OpsError(f"{self._where} refused: {error}", "Look at what is stored there.") from None
+
+
+class Claim(t.NamedTuple):
+    """What the application says of its slots."""
+
+    active: int
+    limit: int
+    free: int
+    full: bool
+
+
+def claim_of(answer: Answer, fields: Mapping[str, str], where: str) -> Claim:
+    """Read the application's answer; anything but its JSON is an error that says what came instead."""
+    if answer.status in (401, 403):
+        raise OpsError(
+            f"{where} refuses the secret ({answer.status}).", "Compare it with the container's: docker inspect"
+        )
+    if answer.status != 200:
+        raise OpsError(f"{where} answers {answer.status}: {answer.excerpt()}", "Look at the log of its service.")
+    try:
+        said = answer.json()
+        active, limit, free = (int(said[fields[name]]) for name in ("active", "limit", "free"))
+        return Claim(active, limit, free, bool(said[fields["full"]]))
+    except (ValueError, TypeError, LookupError):
+        raise OpsError(
+            f"{where} answers 200, but not with the numbers of the application: {answer.excerpt(60)}",
+            "Ask the service itself; in front of it something else answers this path.",
+        ) from None
+
+
+def ask(client: Client, url: str, address: str, headers: Mapping[str, str], fields: Mapping[str, str]) -> Claim:
+    try:
+        return claim_of(client.send(url, headers=headers, address=address), fields, url)
+    except Unreachable as error:  # an application that does not answer is no open question
+        raise OpsError(error.problem, error.remedy) from None
+
+
+def examine(
+    store: Store, keys: Keys, claim: t.Callable[[], Claim], wanted: Wanted, release: bool, preview: bool
+) -> Report:
+    """Read the slots, ask the application, compare; release leaked slots where that is asked for."""
+    try:
+        pong, slots = store.ping(), store.slots()
+    except OpsError as error:
+        return unread(error)
+    said, heard = _ask_while_it_moves(store, claim, slots.total)
+    limit = said.limit if said else wanted.limit
+    releasable = slots.leaked if release and not slots.evicted else ()
+    released = list(releasable) if preview else store.release(releasable)
+    found = {
+        "redis": Outcome(PASS, pong),
+        "endpoint": heard,
+        "limit": judge_limit(said, wanted) if said else Outcome(UNKNOWN, "the application does not tell it"),
+        "slots": judge_slots(slots),
+        "leaked": told_release(slots, released, preview) if releasable else judge_leaked(slots, keys),
+        "free": judge_free(slots, limit) if limit else Outcome(UNKNOWN, "the limit is not known"),
+    }
+    checks = [Check(f"capacity.{name}", title, *found[name]) for name, title in TITLES.items()]
+    facts = {"slots": slots.total, "live": list(slots.live), "leaked": list(slots.leaked), "limit": limit}
+    return Report(checks, facts, changed=bool(released), diff=_diff(keys, slots, set(released)))
+
+
+TITLES = {
+    "redis": "Redis answers",
+    "endpoint": "The application counts what Redis holds",
+    "limit": "The limit is the configured one",
+    "slots": "Slots are free, or taken by live work",
+    "leaked": "No slot is leaked",
+    "free": "There is room for more",
+}
+
+
+def unread(error: OpsError) -> Report:
+    """Report that Redis could not be read: a failure, or unknown where even the engine is away; never 0 slots."""
+    away = isinstance(error, Unreachable)
+    outcomes = dict.fromkeys(TITLES, Outcome(UNKNOWN, "Redis was not read"))
+    outcomes["redis"] = Outcome(UNKNOWN if away else FAIL, error.problem, error.remedy)
+    return Report([Check(f"capacity.{name}", title, *outcomes[name]) for name, title in TITLES.items()])
+
+
+def wanted_limit(values: Mapping[str, str], variable: str, default: int) -> Wanted:
+    """Return what the environment file says the limit is, else what the application takes without it."""
+    written = values.get(variable) or ""
+    if written.strip().isdigit():
+        return Wanted(int(written), variable)
+    return Wanted(default or None, f"the default, as {variable} has no number," if variable else "the configuration")
+
+
+def _ask_while_it_moves(store: Store, claim: t.Callable[[], Claim], before: int) -> tuple[Claim | None, Outcome]:
+    """Compare the application's count with those of Redis around it, a few times: calls begin and end meanwhile."""
+    try:
+        for _attempt in range(ATTEMPTS):
+            said, after = claim(), store.count()
+            outcome = judge_claim(said, before, after)
+            if outcome.status == PASS:
+                break
+            before = after
+        return said, outcome
+    except OpsError as error:
+        return None, Outcome(FAIL, error.problem, error.remedy)
+
+
+def _diff(keys: Keys, slots: Slots, gone: set[str]) -> list[dict[str, str]]:
+    if not gone:
+        return []
+    members = sorted([*slots.live, *slots.leaked])
+    before, after = ("".join(f"{m}\n" for m in some) for some in (members, [m for m in members if m not in gone]))
+    return [{"before_header": keys.members, "after_header": keys.members, "before": before, "after": after}]
+
+
+def judge_slots(slots: Slots) -> Outcome:
+    if not slots.total:
+        return Outcome(PASS, "0: no slot is taken")
+    if slots.live:
+        return Outcome(PASS, f"{slots.total} taken, {len(slots.live)} of them live: work is going on")
+    return Outcome(WARN, f"{slots.total} taken, none of them live", "See the check of leaked slots.")
+
+
+def judge_leaked(slots: Slots, keys: Keys) -> Outcome:
+    if not slots.leaked:
+        return Outcome(PASS, f"every one of {slots.total} slots has its key" if slots.total else "no slot is taken")
+    if slots.evicted:
+        by_hand = f"Compare with the work that is in progress, then: redis-cli SREM {keys.members} {slots.leaked[0]}"
+        said = f"{_leaked(slots)}, or Redis threw their keys out: it has evicted {slots.evicted}"
+        return Outcome(UNKNOWN, said, by_hand)
+    return Outcome(FAIL, _leaked(slots), "Release them: run capacity_check with release_leaked=true")
+
+
+def told_release(slots: Slots, released: Sequence[str], preview: bool) -> Outcome:
+    """Say what became of the leaked slots, or what would (``preview``)."""
+    if preview:
+        return Outcome(WARN, f"{_leaked(slots)}; they would be released", "Run it without --check.")
+    if len(released) < len(slots.leaked):
+        return Outcome(WARN, f"{_leaked(slots)}; {len(released)} released, the rest is alive again", "Run it again.")
+    return Outcome(WARN, f"{_leaked(slots)}; they were released", "Find in the log why they were not given back.")
+
+
+def _leaked(slots: Slots) -> str:
+    more = len(slots.leaked) - 5
+    names = ", ".join(slots.leaked[:5]) + (f" and {more} more" if more > 0 else "")
+    return f"{len(slots.leaked)} of {slots.total} slots are leaked ({names})"
+
+
+def judge_claim(claim: Claim, before: int, after: int) -> Outcome:
+    """Judge whether the application's count lies between those of Redis around it, and whether its sums are right."""
+    low, high = sorted((before, after))
+    if not low <= claim.active <= high:
+        counted = str(low) if low == high else f"{low} to {high}"
+        said = f"it says {claim.active} active, Redis {counted}"
+        return Outcome(FAIL, said, "Its Redis is another one, or away: look at its log.")
+    if claim.free != claim.limit - claim.active or bool(claim.full) != (claim.active >= claim.limit):
+        return Outcome(FAIL, f"its numbers contradict each other: {claim}", "Look at the log of the service.")
+    return Outcome(PASS, f"{claim.active} of {claim.limit}, as in Redis")
+
+
+def judge_limit(claim: Claim, wanted: Wanted) -> Outcome:
+    if wanted.limit is None:
+        said = f"it is {claim.limit}; {wanted.source} does not say what it should be"
+        return Outcome(UNKNOWN, said, f"Set it in {wanted.source}.")
+    if claim.limit != wanted.limit:
+        said = f"it is {claim.limit}, {wanted.source} says {wanted.limit}"
+        return Outcome(FAIL, said, "Recreate the service, so that it reads its environment.")
+    return Outcome(PASS, f"{wanted.limit}, as in {wanted.source}")
+
+
+def judge_free(slots: Slots, limit: int) -> Outcome:
+    """Judge whether there is room: live work that fills it is a busy day, leaked slots that do are a fault."""
+    free = limit - slots.total
+    if free > 0:
+        return Outcome(PASS, f"{free} of {limit} free")
+    if len(slots.live) >= limit:
+        return Outcome(WARN, f"all {limit} are taken by live work: more is turned away", "Wait, or raise the limit.")
+    said = f"all {limit} are taken, {len(slots.leaked)} of them leaked: more is turned away"
+    return Outcome(FAIL, said, "Release the leaked slots: run capacity_check with release_leaked=true")

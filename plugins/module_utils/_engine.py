@@ -1,0 +1,279 @@
+# Copyright (c) 2026, the prosaas.ops authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Docker engine as data: the containers of a Compose project, what happens to them, what they print.
+
+Private to prosaas.ops: not for use by other collections, may change without notice.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import threading
+import time
+import typing as t
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from ._errors import OpsError, Unreachable
+
+PROJECT = "com.docker.compose.project"
+SERVICE = "com.docker.compose.service"
+NUMBER = "com.docker.compose.container-number"
+ONE_OFF = "com.docker.compose.oneoff"
+WORKING_DIR = "com.docker.compose.project.working_dir"
+
+_ACTIONS = ("create", "start", "die", "oom", "destroy", "pause", "unpause", "health_status")
+_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)")
+
+
+class Port(t.NamedTuple):
+    """A published port: ``0.0.0.0:443 -> 443/tcp``."""
+
+    host_ip: str
+    published: int
+    target: int
+    protocol: str
+
+
+@dataclass(frozen=True)
+class Container:
+    """What the engine knows about one container; times are seconds since the epoch, 0 for never."""
+
+    id: str
+    name: str
+    project: str
+    service: str
+    number: int = 1
+    image: str = ""
+    status: str = "created"
+    health: str = ""
+    health_output: str = ""
+    exit_code: int = 0
+    oom_killed: bool = False
+    restart_count: int = 0
+    restart_policy: str = "no"
+    created_at: float = 0.0
+    started_at: float = 0.0
+    finished_at: float = 0.0
+    working_dir: str = ""
+    one_off: bool = False
+    addresses: dict[str, str] = field(default_factory=dict)
+    ports: frozenset[Port] = frozenset()
+
+    @property
+    def running(self) -> bool:
+        return self.status == "running"
+
+
+class Event(t.NamedTuple):
+    """Something that happened to a container of the project."""
+
+    at: float
+    container: str
+    service: str
+    action: str
+    exit_code: int | None
+
+
+def moment(text: str) -> float:
+    """Return the engine's time stamp as seconds since the epoch; its "never" (year 1) and rubbish are 0."""
+    found = _TIME.fullmatch(text or "")
+    if not found or found[1] == "0001":
+        return 0.0
+    zone = "+00:00" if found[8] == "Z" else found[8]
+    whole = datetime.datetime.fromisoformat(f"{text[:19]}{zone}")
+    return whole.timestamp() + float(found[7] or 0)
+
+
+def container_of(inspected: Mapping[str, t.Any]) -> Container:
+    """Read the engine's description of one container."""
+    state, labels = inspected["State"], inspected["Config"].get("Labels") or {}
+    health = state.get("Health") or {}
+    probes = health.get("Log") or []
+    network = inspected.get("NetworkSettings") or {}
+    return Container(
+        id=inspected["Id"],
+        name=inspected["Name"].lstrip("/"),
+        project=labels.get(PROJECT, ""),
+        service=labels.get(SERVICE, ""),
+        number=int(labels.get(NUMBER) or 1),
+        image=inspected["Image"],
+        status=state["Status"],
+        health="" if health.get("Status") in (None, "none") else health["Status"],
+        health_output=(probes[-1].get("Output") or "").strip() if probes else "",
+        exit_code=state.get("ExitCode") or 0,
+        oom_killed=bool(state.get("OOMKilled")),
+        restart_count=inspected.get("RestartCount") or 0,
+        restart_policy=((inspected.get("HostConfig") or {}).get("RestartPolicy") or {}).get("Name") or "no",
+        created_at=moment(inspected.get("Created", "")),
+        started_at=moment(state.get("StartedAt", "")),
+        finished_at=moment(state.get("FinishedAt", "")),
+        working_dir=labels.get(WORKING_DIR, ""),
+        one_off=labels.get(ONE_OFF, "").lower() == "true",
+        addresses={name: net["IPAddress"] for name, net in (network.get("Networks") or {}).items() if net["IPAddress"]},
+        ports=frozenset(_ports(network.get("Ports") or {})),
+    )
+
+
+def _ports(bound: Mapping[str, t.Any]) -> Iterator[Port]:
+    for target, hosts in bound.items():
+        number, _slash, protocol = target.partition("/")
+        for host in hosts or []:
+            yield Port(host["HostIp"], int(host["HostPort"]), int(number), protocol)
+
+
+def event_of(raw: Mapping[str, t.Any]) -> Event:
+    """Read one line of the engine's event stream."""
+    attributes = raw["Actor"]["Attributes"]
+    code = attributes.get("exitCode")
+    return Event(
+        at=raw["timeNano"] / 1e9,
+        container=raw["Actor"]["ID"],
+        service=attributes.get(SERVICE, ""),
+        action=raw["Action"],
+        exit_code=int(code) if code is not None else None,
+    )
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn what the Docker library raises into one sentence: an engine that is away is told from one that refuses."""
+    import docker.errors
+    import requests.exceptions
+
+    try:
+        yield
+    except docker.errors.APIError as error:
+        raise OpsError(f"The Docker engine refused: {error.explanation}", "journalctl -u docker -n 50") from None
+    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
+        if "Permission denied" in str(error):
+            raise Unreachable(
+                "This user may not talk to the Docker engine.", "Run it with become: true, or as a member of docker."
+            ) from None
+        raise Unreachable(
+            "The Docker engine does not answer on this host.", "Start it: systemctl start docker"
+        ) from None
+
+
+class Engine:
+    """The Docker engine that the environment names (``DOCKER_HOST``, else the socket of this host)."""
+
+    def __init__(self, client: t.Any) -> None:
+        self._api = client.api
+
+    @classmethod
+    def connect(cls, timeout: float = 20) -> Engine:
+        import docker
+
+        with answering():
+            return cls(docker.from_env(timeout=timeout))
+
+    def info(self) -> dict[str, t.Any]:
+        with answering():
+            return t.cast("dict[str, t.Any]", self._api.info())
+
+    def version(self) -> str:
+        with answering():
+            return str(self._api.version()["Version"])
+
+    def now(self) -> float:
+        """Return the time by the engine's clock, which is the one that its time stamps are made with."""
+        return moment(self.info()["SystemTime"]) or time.time()
+
+    def containers(self, project: str = "", service: str = "") -> list[Container]:
+        """Return all containers, or those of a project, or of one service; the newest of a service last."""
+        import docker.errors
+
+        labels = [f"{label}={value}" for label, value in ((PROJECT, project), (SERVICE, service)) if value]
+        found = []
+        with answering():
+            for row in self._api.containers(all=True, filters={"label": labels}):
+                try:
+                    found.append(container_of(self._api.inspect_container(row["Id"])))
+                except docker.errors.NotFound:  # removed since it was listed
+                    continue
+        return sorted(found, key=lambda container: (container.service, container.number))
+
+    def address(self, project: str, service: str) -> str:
+        """Return an address at which this host reaches the newest running container of a service."""
+        for container in reversed(self.containers(project, service)):
+            if container.running and container.addresses and not container.one_off:
+                return next(iter(container.addresses.values()))
+        raise OpsError(
+            f"Service {service} of project {project} has no running container.", f"docker compose -p {project} ps -a"
+        )
+
+    def networks(self) -> dict[str, dict[str, t.Any]]:
+        with answering():
+            return {network["Name"]: network for network in self._api.networks()}
+
+    def volumes(self) -> dict[str, dict[str, t.Any]]:
+        with answering():
+            return {volume["Name"]: volume for volume in self._api.volumes()["Volumes"] or []}
+
+    def log_tail(self, container: str, lines: int) -> list[str]:
+        """Return the last lines that a container printed, on either stream."""
+        with answering():
+            printed: bytes = self._api.logs(container, stdout=True, stderr=True, tail=lines)
+        return printed.decode("utf-8", "replace").splitlines()
+
+    def watch(self, project: str) -> Watcher:
+        return Watcher(self._api, project, self.now())
+
+
+class Watcher:
+    """Collects what happens to a project's containers from ``began`` on, in a thread of its own.
+
+    Use it in a ``with`` statement; ``seen`` has the events so far, :meth:`wait` returns when there is another.
+    """
+
+    def __init__(self, api: t.Any, project: str, began: float) -> None:
+        self.began = began
+        self.seen: list[Event] = []
+        self._news = threading.Condition()
+        self._unread = 0
+        self._ended = False
+        with answering():
+            self._stream = api.events(
+                # The engine replays from here, so that nothing is lost between the subscription and the first look.
+                since=f"{began:.9f}",
+                decode=True,
+                filters={"type": "container", "label": f"{PROJECT}={project}", "event": list(_ACTIONS)},
+            )
+        self._thread = threading.Thread(target=self._read, daemon=True)
+
+    def __enter__(self) -> Watcher:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._stream.close()
+
+    def wait(self, seconds: float) -> None:
+        """Return as soon as something has happened since the last call, or after so many seconds."""
+        with self._news:
+            self._news.wait_for(lambda: self._unread or self._ended, timeout=max(seconds, 0))
+            if self._ended:
+                raise Unreachable(
+                    "The Docker engine stopped answering while it was watched.", "Start it: systemctl start docker"
+                )
+            self._unread = 0
+
+    def _read(self) -> None:
+        try:
+            for raw in self._stream:
+                event = event_of(raw)
+                one_off = raw["Actor"]["Attributes"].get(ONE_OFF, "").lower() == "true"
+                if event.at >= self.began and not one_off:
+                    with self._news:
+                        self.seen.append(event)
+                        self._unread += 1
+                        self._news.notify_all()
+        except Exception:  # whatever ends the stream, the next wait says that it has ended
+            pass
+        with self._news:
+            self._ended = True
+            self._news.notify_all()

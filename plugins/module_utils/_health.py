@@ -1,0 +1,402 @@
+# Copyright (c) 2026, the prosaas.ops authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Is a Compose stack well? Judged from what was seen of its containers; nothing here asks the engine.
+
+Private to prosaas.ops: not for use by other collections, may change without notice.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import shlex
+import typing as t
+import urllib.parse
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ._check import FAIL, PASS, UNKNOWN, WARN, Check, Outcome
+from ._compose import Project, one_shots
+from ._engine import Container, Event, Port
+from ._errors import OpsError
+
+UP, HEALTHY, RUNNING, EXITED = "up", "healthy", "running", "exited"
+EXPECTATIONS = (UP, HEALTHY, RUNNING, EXITED)
+
+
+class Probe(t.NamedTuple):
+    """An HTTP request to the container itself, for an image whose own health check cannot work."""
+
+    port: int
+    path: str = "/"
+    status: int = 200
+
+
+class Answer(t.NamedTuple):
+    """What a probe saw."""
+
+    good: bool
+    said: str
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a service must be: ``up`` is healthy where there is a health check, else running."""
+
+    service: str
+    how: str = UP
+    count: int = 1
+    probe: Probe | None = None
+    ports: tuple[Mapping[str, t.Any], ...] = ()
+
+    @property
+    def lives(self) -> bool:
+        return self.how != EXITED and self.count > 0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long is waited and watched, in seconds, and how many restarts make a loop."""
+
+    deadline: float = 180
+    window: float = 10
+    crash_loop: int = 5
+    settled: float = 300
+
+
+class Judgement(t.NamedTuple):
+    """``certain`` means that waiting longer cannot help."""
+
+    good: bool
+    certain: bool
+    said: str
+
+
+@dataclass
+class Sighting:
+    """All that was seen from the first look to the last; times are seconds of the engine's clock.
+
+    Attributes:
+        containers: the project's containers at the end, without one-off ones.
+        states: the judgement of each expected service at the end.
+        deaths: every exit of a container of a service that has to live.
+        kills: the same for "out of memory".
+        began: when the watching began.
+        ended: when it ended.
+        good_at: when everything was good for the first time.
+        good_after: seconds after which each service was good for the first time.
+    """
+
+    containers: list[Container]
+    states: dict[str, Judgement]
+    began: float
+    ended: float
+    good_at: float | None = None
+    deaths: list[Event] = field(default_factory=list)
+    kills: list[Event] = field(default_factory=list)
+    good_after: dict[str, float] = field(default_factory=dict)
+
+    def of(self, service: str) -> list[Container]:
+        return [container for container in self.containers if container.service == service]
+
+
+def expectations(model: Mapping[str, t.Any], policies: Mapping[str, t.Any]) -> list[Expectation]:
+    """Return what each service of the resolved model must be; a policy of the caller wins over the model."""
+    finite = one_shots(model)
+    expected = []
+    for name, service in sorted(model["services"].items()):
+        policy = _policy(name, policies.get(name) or {})
+        how = policy.get("expect") or (EXITED if name in finite else HEALTHY if _has_health_check(service) else UP)
+        if how not in EXPECTATIONS:
+            raise OpsError(
+                f"Service {name} cannot be expected to be {how!r}.", f"Use one of: {', '.join(EXPECTATIONS)}"
+            )
+        probe = Probe(**policy["probe"]) if policy.get("probe") else None
+        expected.append(Expectation(name, how, _replicas(service), probe, tuple(service.get("ports") or ())))
+    return expected
+
+
+def _policy(name: str, policy: t.Any) -> Mapping[str, t.Any]:
+    """Return a policy that can be used; one that says something else is an error, since it would be lost silently."""
+    probe = policy.get("probe") or {"port": 0} if isinstance(policy, Mapping) else None
+    if not isinstance(probe, Mapping) or not set(policy) <= {"expect", "probe"} or not _is_probe(probe):
+        raise OpsError(
+            f"The policy of service {name} is not understood: {policy!r}",
+            "Write it as {expect: NAME} or {probe: {port: NUMBER, path: TEXT, status: NUMBER}}.",
+        )
+    return policy
+
+
+def _is_probe(probe: Mapping[str, t.Any]) -> bool:
+    numbers = (probe.get("port"), probe.get("status", 0))
+    return set(probe) <= set(Probe._fields) and all(isinstance(number, int) for number in numbers)
+
+
+def _has_health_check(service: Mapping[str, t.Any]) -> bool:
+    check = service.get("healthcheck") or {}
+    return bool(check.get("test")) and not check.get("disable") and check["test"][0] != "NONE"
+
+
+def _replicas(service: Mapping[str, t.Any]) -> int:
+    given = service.get("scale", (service.get("deploy") or {}).get("replicas"))
+    return 1 if given is None else int(given)
+
+
+def judge_state(
+    expected: Expectation, containers: Sequence[Container], answers: Mapping[str, Answer] | None = None
+) -> Judgement:
+    """Judge the containers of one service; ``answers`` are those of its probe, by container id."""
+    if len(containers) < expected.count:
+        there = f"{len(containers)} of {expected.count} containers exist" if containers else "has no container"
+        return Judgement(False, True, there)
+    each = [_judge_container(expected, container, (answers or {}).get(container.id)) for container in containers]
+    said = [f"{one.name}: {what.said}" if len(each) > 1 else what.said for one, what in zip(containers, each)]
+    return Judgement(
+        all(judgement.good for judgement in each),
+        any(judgement.certain for judgement in each),
+        "; ".join(said) or "scaled to 0",
+    )
+
+
+def _judge_container(expected: Expectation, container: Container, answer: Answer | None) -> Judgement:
+    if container.running:
+        return _judge_running(expected, container, answer)
+    memory = ", out of memory" if container.oom_killed else ""
+    if container.status == "exited":
+        said = f"exited ({container.exit_code}){memory}"
+        if expected.how == EXITED and container.exit_code == 0:
+            return Judgement(True, False, said)
+        retried = expected.how == EXITED and container.restart_policy != "no"
+        return Judgement(False, not retried, said)
+    if container.status == "restarting":
+        return Judgement(False, False, f"restarting, last exit code {container.exit_code}{memory}")
+    if container.status == "created":
+        return Judgement(False, False, "created, but not started")
+    return Judgement(False, container.status == "dead", container.status)
+
+
+def _judge_running(expected: Expectation, container: Container, answer: Answer | None) -> Judgement:
+    if expected.how == EXITED:
+        return Judgement(False, False, "still running")
+    if expected.probe:
+        own = f"; its own health check says {container.health}, which is not asked" if container.health else ""
+        said = f"running, {answer.said}{own}" if answer else "running, not probed yet"
+        return Judgement(bool(answer and answer.good), False, said)
+    if expected.how == RUNNING:
+        return Judgement(True, False, "running")
+    if not container.health:
+        if expected.how == HEALTHY:
+            return Judgement(False, True, "running without the health check that it must have")
+        return Judgement(True, False, "running; it has no health check")
+    return Judgement(container.health == "healthy", False, f"running, health: {container.health}")
+
+
+def looping(service: str, seen: Sighting, limits: Limits) -> bool:
+    """Whether a service is in a restart loop, by its deaths while watched and by what its containers went through."""
+    deaths = sum(death.service == service for death in seen.deaths)
+    if deaths >= limits.crash_loop and not seen.states[service].good:
+        return True
+    return any(_still_loops(container, seen.ended, limits) for container in seen.of(service))
+
+
+def _still_loops(container: Container, now: float, limits: Limits) -> bool:
+    if container.restart_count < limits.crash_loop:
+        return False
+    # A container is out of its loop when it has lived twice as long as it used to, or long in any case.
+    usual = (container.started_at - container.created_at) / container.restart_count
+    return now - container.started_at < min(2 * usual, limits.settled)
+
+
+def judge_restarts(expected: Expectation, seen: Sighting, limits: Limits) -> Outcome:
+    """Judge whether a service stays alive, by its deaths while watched and by what it went through before."""
+    containers = seen.of(expected.service)
+    deaths = [death for death in seen.deaths if death.service == expected.service]
+    late = [death for death in deaths if seen.good_at is not None and death.at > seen.good_at]
+    running = [container for container in containers if container.running]
+    uptime = min((seen.ended - container.started_at for container in running), default=0.0)
+    restarts = max((container.restart_count for container in containers), default=0)
+    codes = ", ".join(str(death.exit_code) for death in deaths[-5:])
+    died = f"died {_times(len(deaths))}"
+    if any(kill.service == expected.service for kill in seen.kills) or any(one.oom_killed for one in containers):
+        return Outcome(FAIL, "killed because it ran out of memory", "Give it more memory, or find what fills it.")
+    if late:
+        after = f"{late[0].at - t.cast(float, seen.good_at):.0f} s after everything was good"
+        return Outcome(FAIL, f"died {after} (exit code {late[0].exit_code})")
+    if looping(expected.service, seen, limits):
+        watched = f"{died} in {_span(seen.ended - seen.began)} (exit codes {codes})"
+        return Outcome(FAIL, f"restart loop: {watched if deaths else f'restarted {_times(restarts)}'}")
+    if not running or len(running) < len(containers):
+        return Outcome(UNKNOWN, "it does not run, so there is nothing to watch")
+    if uptime < limits.window:
+        return Outcome(UNKNOWN, f"up for {_span(uptime)} only, {_span(limits.window)} are wanted")
+    if deaths:
+        return Outcome(WARN, f"{died} while starting (exit codes {codes}), up for {_span(uptime)} since")
+    if restarts and uptime < limits.settled:
+        return Outcome(WARN, f"restarted {_times(restarts)} before it came up {_span(uptime)} ago")
+    past = f", restarted {_times(restarts)} before" if restarts else ""
+    return Outcome(PASS, f"up for {_span(uptime)}{past}")
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _span(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def judge_image(containers: Sequence[Container], wanted: str) -> Outcome:
+    """Judge whether a service runs the image that it should; an older container beside the newest may be draining."""
+    if not containers:
+        return Outcome(UNKNOWN, "it has no container")
+    right = [container for container in containers if _digest(container.image) == _digest(wanted)]
+    if len(right) == len(containers):
+        return Outcome(PASS, f"runs {_digest(wanted)[:12]}")
+    if containers[-1] in right:
+        old = ", ".join(container.name for container in containers if container not in right)
+        return Outcome(
+            WARN, f"the newest runs {_digest(wanted)[:12]}, {old} an older image", "Wait until it has drained."
+        )
+    return Outcome(FAIL, f"runs {_digest(containers[-1].image)[:12]}, not {_digest(wanted)[:12]}", "Deploy again.")
+
+
+def _digest(image: str) -> str:
+    return image.rpartition(":")[2]
+
+
+def judge_ports(expected: Iterable[Expectation], containers: Sequence[Container]) -> Outcome:
+    """Judge whether the stack publishes what the model says, and nothing else."""
+    wrong: list[str] = []
+    told: list[str] = []
+    for service in expected:
+        bound = {port for one in containers if one.service == service.service and one.running for port in one.ports}
+        matched: set[Port] = set()
+        for wanted in service.ports:
+            fits = {port for port in bound if _fits(port, wanted)}
+            matched |= fits
+            name = f"{service.service} {wanted.get('published') or 'any'}->{wanted['target']}"
+            (told if fits else wrong).append(name if fits else f"{name} is not published")
+        extra = {f"{port.published}->{port.target}/{port.protocol}" for port in bound - matched}
+        wrong += [f"{service.service} {port} is published and not in the model" for port in sorted(extra)]
+    if wrong:
+        return Outcome(FAIL, "; ".join(wrong))
+    return Outcome(PASS, ", ".join(told) or "the model publishes no port")
+
+
+def _fits(port: Port, wanted: Mapping[str, t.Any]) -> bool:
+    if (port.target, port.protocol) != (int(wanted["target"]), wanted.get("protocol", "tcp")):
+        return False
+    if wanted.get("host_ip") not in (None, "", port.host_ip):
+        return False
+    first, _dash, last = str(wanted.get("published") or "0-65535").partition("-")
+    return int(first) <= port.published <= int(last or first)
+
+
+def judge_orphans(expected: Iterable[Expectation], containers: Iterable[Container]) -> Outcome:
+    """Judge whether containers of the project belong to no service of the model."""
+    known = {service.service for service in expected}
+    orphans = [container for container in containers if container.service not in known]
+    if not orphans:
+        return Outcome(PASS, "every container belongs to a service of the model")
+    told = ", ".join(f"{container.name} ({container.status})" for container in orphans)
+    worst = FAIL if any(container.status != "exited" for container in orphans) else WARN
+    names = shlex.join(container.name for container in orphans)
+    return Outcome(worst, f"no service of the model: {told}", f"Look at it, then: docker rm -f {names}")
+
+
+def checks(
+    project: Project,
+    expected: Sequence[Expectation],
+    seen: Sighting,
+    limits: Limits,
+    images: Mapping[str, str],
+    tail: t.Callable[[Container], list[str]],
+) -> list[Check]:
+    """Turn what was seen into checks; ``tail`` returns the last lines of a container's log, ready to be shown."""
+    files = [part for name in project.files for part in ("-f", name)]
+    compose = f"cd {shlex.quote(str(project.directory))} && {shlex.join(['docker', 'compose', *files])}"
+    found = []
+    for service in expected:
+        name, containers = service.service, seen.of(service.service)
+        see_log = f"{compose} logs --tail 100 {name}"
+        state = _state_outcome(service, seen, f"{compose} up -d {name}" if not containers else see_log)
+        restarts = judge_restarts(service, seen, limits) if service.lives else None
+        log = _last_words(containers, tail) if FAIL in (state.status, restarts and restarts.status) else ""
+        found.append(
+            Check(
+                f"compose.{name}.state",
+                f"{name} is {_wanted(service)}",
+                *_with_log(state, log),
+                seconds=seen.good_after.get(name, round(seen.ended - seen.began, 3)),
+            )
+        )
+        if restarts:
+            remedy = restarts.remedy or (see_log if restarts.status in (FAIL, WARN) else "")
+            # The log stands under the state already when that failed too.
+            words = log if restarts.status == FAIL and state.status != FAIL else ""
+            restarts = Outcome(restarts.status, restarts.evidence, remedy)
+            found.append(Check(f"compose.{name}.restarts", f"{name} stays up", *_with_log(restarts, words)))
+        if name in images:
+            found.append(
+                Check(f"compose.{name}.image", f"{name} runs its image", *judge_image(containers, images[name]))
+            )
+    orphans = judge_orphans(expected, seen.containers)
+    ports = judge_ports(expected, seen.containers)
+    remedy = f"{compose} up -d" if ports.status == FAIL else ""
+    found.append(Check("compose.orphans", "No container without a service", *orphans))
+    found.append(Check("compose.ports", "Ports are published as in the model", ports.status, ports.evidence, remedy))
+    return found
+
+
+def _wanted(service: Expectation) -> str:
+    if service.probe:
+        return "answering"
+    return {UP: "up", EXITED: "done"}.get(service.how, service.how)
+
+
+def _state_outcome(service: Expectation, seen: Sighting, remedy: str) -> Outcome:
+    state = seen.states[service.service]
+    if state.good:
+        return Outcome(PASS, state.said)
+    doomed = [name for name, other in seen.states.items() if other.certain]
+    if doomed and not state.certain and seen.good_at is None:
+        return Outcome(UNKNOWN, f"{state.said}; not waited for, because of {', '.join(doomed)}")
+    return Outcome(FAIL, state.said, remedy)
+
+
+def _last_words(containers: Sequence[Container], tail: t.Callable[[Container], list[str]]) -> str:
+    lines = []
+    for container in containers[-1:]:
+        if container.health_output and container.health not in ("", "healthy"):
+            lines.append(f"health check: {container.health_output[-300:]}")
+        lines += tail(container)
+    return "\n".join(lines)
+
+
+def _with_log(outcome: Outcome, log: str) -> Outcome:
+    return outcome._replace(evidence=f"{outcome.evidence}\n{log}") if log else outcome
+
+
+def secret_values(model: Mapping[str, t.Any], patterns: Iterable[str]) -> set[str]:
+    """Return the values of variables whose name says that they are secret, and the password of every URL."""
+    patterns = [pattern.upper() for pattern in patterns]
+    values = set()
+    for service in model["services"].values():
+        for name, value in (service.get("environment") or {}).items():
+            if value and any(fnmatch.fnmatchcase(name.upper(), pattern) for pattern in patterns):
+                values.add(str(value))
+            values |= _url_password(str(value or ""))
+    return values
+
+
+def _url_password(value: str) -> set[str]:
+    if "://" not in value or "@" not in value:
+        return set()
+    try:
+        password = urllib.parse.urlsplit(value).password
+    except ValueError:
+        return set()
+    return {password, urllib.parse.unquote(password)} if password else set()

@@ -1,0 +1,151 @@
+# Copyright (c) 2026, the prosaas.ops authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The glue between a module and its domain: the only file here that knows AnsibleModule.
+
+A module is an argument spec and one call of :func:`run_module`. Everything that all modules share happens here:
+finding the Python packages, masking secrets, the verdict, the journal of the run, the lease.
+
+Private to prosaas.ops: not for use by other collections, may change without notice.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+import typing as t
+from collections.abc import Sequence
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.respawn import has_respawned, respawn_module
+
+from . import _check, _journal, _lease, _secrets
+from ._errors import OpsError
+
+SHARED_OPTIONS: dict[str, t.Any] = {
+    "state_dir": {"type": "path", "default": "/var/lib/prosaas"},
+    "run": {"type": "str", "default": ""},
+    "runtime": {"type": "path", "default": "/var/lib/prosaas/runtime"},
+    "advisory": {"type": "list", "elements": "str", "default": []},
+    "waivers": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "check": {"type": "str", "required": True},
+            "by": {"type": "str", "required": True},
+            "reason": {"type": "str", "required": True},
+            "until": {"type": "str", "required": True},
+        },
+    },
+}
+
+Domain = t.Callable[["Call"], _check.Report]
+
+
+class Call:
+    """What a domain function gets: the module's parameters and three facts about this run.
+
+    Attributes:
+        params: the options, as documented.
+        check_mode: true when nothing may be changed.
+        state_dir: where the collection keeps its state on this host.
+        run: id of the run that this call belongs to; empty when the module is used on its own.
+        execute: ``AnsibleModule.run_command``: ``execute(argv, **options) -> (rc, stdout, stderr)``.
+    """
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.params: dict[str, t.Any] = module.params
+        self.check_mode: bool = module.check_mode
+        self.state_dir = Path(module.params["state_dir"])
+        self.run: str = module.params["run"]
+        self.execute: t.Callable[..., tuple[int, str, str]] = module.run_command
+
+
+def run_module(
+    options: dict[str, t.Any],
+    domain: Domain,
+    needs: Sequence[str] = (),
+    mutates: bool = False,
+    **spec: t.Any,
+) -> None:
+    """Build the AnsibleModule, run its domain function and leave with a verdict.
+
+    Args:
+        options: the module's own argument spec; the shared options are added.
+        domain: does the work; raises :class:`OpsError` for what the operator must know.
+        needs: names of importable packages outside the standard library; the runtime provides them.
+        mutates: true for a module whose purpose is a change: it holds the lease while it works.
+        spec: more arguments for AnsibleModule (``required_if`` and the like).
+    """
+    module = AnsibleModule(argument_spec={**SHARED_OPTIONS, **options}, supports_check_mode=True, **spec)
+    missing = _enter_runtime(module, needs)
+    if missing:
+        _leave(module, _check.Report(checks=[_no_runtime(module, missing)]), 0.0)
+        return
+    start = time.monotonic()
+    try:
+        call = Call(module)
+        with _lease.working(call.state_dir, call.run, mutates and not module.check_mode):
+            report = domain(call)
+    except OpsError as error:
+        seconds = round(time.monotonic() - start, 3)
+        _write_journal(module, {"status": "failed", "msg": str(error), "seconds": seconds})
+        module.fail_json(msg=str(error), seconds=seconds, **error.details)
+    _leave(module, report, round(time.monotonic() - start, 3))
+
+
+def _enter_runtime(module: AnsibleModule, needs: Sequence[str]) -> list[str]:
+    """Run again under the runtime's Python where packages are missing here; return what stays missing."""
+    missing = [name for name in needs if not _importable(name)]
+    python = Path(module.params["runtime"]) / "bin" / "python"
+    if missing and not has_respawned() and python.exists():
+        respawn_module(str(python))  # does not return
+    return missing
+
+
+def _importable(name: str) -> bool:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        return False
+    return True
+
+
+def _no_runtime(module: AnsibleModule, missing: Sequence[str]) -> _check.Check:
+    return _check.Check(
+        id=f"runtime.{module._name.rpartition('.')[2]}",
+        title="Python packages for the checks",
+        status=_check.UNKNOWN,
+        evidence=f"not on this host yet: {', '.join(missing)}",
+        remedy="Run the preflight playbook once without --check; it prepares them in " + module.params["runtime"],
+    )
+
+
+def _leave(module: AnsibleModule, report: _check.Report, seconds: float) -> None:
+    module.no_log_values.update(_secrets.worth_hiding(report.secrets))
+    result: dict[str, t.Any] = {"changed": report.changed, "seconds": seconds, **report.facts}
+    stops = False
+    if report.checks:
+        try:
+            policy = _check.Policy(module.params["advisory"], module.params["waivers"])
+            judged = _check.verdict(report.checks, policy, module.check_mode)
+        except OpsError as error:
+            module.fail_json(msg=str(error))
+        stops = judged.pop("stops")
+        result.update(judged)
+    if report.diff:
+        result["diff"] = report.diff
+    status = "failed" if stops else "changed" if report.changed else "ok"
+    _write_journal(module, {"status": status, **{key: result.get(key) for key in ("msg", "seconds", "checks")}})
+    if stops:
+        module.fail_json(**result)
+    module.exit_json(**result)
+
+
+def _write_journal(module: AnsibleModule, entry: dict[str, t.Any]) -> None:
+    if module.params["run"] and not module.check_mode:
+        step = module._name.rpartition(".")[2]
+        hidden = module.no_log_values
+        _journal.append(Path(module.params["state_dir"]), module.params["run"], {"step": step, **entry}, hidden)

@@ -1,0 +1,188 @@
+# Copyright (c) 2026, the prosaas.ops authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an S3 store answers when it is asked about a bucket.
+
+Asked with control calls alone (HeadBucket, ListObjectsV2, GetBucketVersioning), so that a missing permission, an
+interface that does not exist and a network that is down are never taken for "versioning is off". A version id in the
+answer to a PUT is never asked for: stores return one without keeping versions.
+
+Private to prosaas.ops: not for use by other collections, may change without notice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+import typing as t
+import urllib.parse
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ._errors import OpsError, Unreachable
+from ._http import Client
+
+ENABLED, SUSPENDED, DISABLED = "enabled", "suspended", "disabled"
+UNSUPPORTED, DENIED, MISSING, UNREACHABLE = "unsupported", "denied", "missing", "unreachable"
+
+_NO_SUCH_CALL = ("NotImplemented", "MethodNotAllowed", "XNotImplemented")
+
+
+@dataclass(frozen=True)
+class Store:
+    """How the application reaches its bucket; boto3 is set as the application sets it."""
+
+    endpoint: str
+    region: str
+    bucket: str
+    access_key_id: str
+    secret_access_key: str
+    ca_path: str = ""
+
+
+class Answered(t.NamedTuple):
+    """What one S3 call came to: an HTTP status and an error code; ``ok`` when there was none."""
+
+    status: int
+    code: str = ""
+    detail: t.Any = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.code
+
+
+def ask(call: t.Callable[[], t.Any]) -> Answered:
+    """Make one S3 call; no answer at all is ``Unreachable``, a certificate that is not valid an error."""
+    from botocore import exceptions as boto
+
+    try:
+        return Answered(200, "", call() or "")
+    except boto.ClientError as error:
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        return Answered(status, str(error.response.get("Error", {}).get("Code") or status))
+    except boto.SSLError as error:
+        raise OpsError(
+            f"The certificate of the object store is not valid ({_reason(error)}).",
+            "Correct the endpoint, or give ca_path.",
+        ) from None
+    except (boto.ParamValidationError, ValueError) as error:
+        raise OpsError(
+            f"The object store cannot be asked ({_reason(error)}).", "Correct endpoint and bucket name."
+        ) from None
+    except boto.BotoCoreError as error:
+        raise Unreachable(
+            f"The object store cannot be asked ({_reason(error)}).", "Look at endpoint, DNS and firewall."
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    """Return the innermost reason of a botocore error: its own text repeats URL and pool."""
+    inner: t.Any = getattr(error, "kwargs", {}).get("error", error)
+    inner = getattr(inner, "reason", None) or inner
+    return " ".join(str(inner).split())[-160:]
+
+
+@contextlib.contextmanager
+def trusted(ca_path: str) -> Iterator[bool | str]:
+    """Yield what boto3 takes as ``verify``: the public CAs, joined with the given file for as long as it is used."""
+    if not ca_path:
+        yield True
+        return
+    from botocore.httpsession import where
+
+    try:
+        joined = Path(where()).read_bytes() + b"\n" + Path(ca_path).read_bytes()
+    except OSError as error:
+        raise OpsError(f"The CA file {ca_path} cannot be read ({error.strerror}).", "Correct ca_path.") from None
+    descriptor, path = tempfile.mkstemp(prefix="prosaas-ca.")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(joined)
+        yield path
+    finally:
+        os.unlink(path)
+
+
+def connect(store: Store, verify: bool | str) -> t.Any:
+    """Return a boto3 client with the application's settings, and with short waits."""
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "path"},
+        retries={"max_attempts": 3, "mode": "standard"},
+        connect_timeout=5,
+        read_timeout=10,
+    )
+    try:
+        return boto3.client(
+            "s3",
+            endpoint_url=store.endpoint,
+            region_name=store.region,
+            aws_access_key_id=store.access_key_id,
+            aws_secret_access_key=store.secret_access_key,
+            verify=verify,
+            config=config,
+        )
+    except ValueError as error:
+        raise OpsError(f"The object store's endpoint cannot be used ({error}).", "Write it as https://host.") from None
+
+
+def versioning(client: t.Any, bucket: str) -> str:
+    """Return what GetBucketVersioning says; a 200 alone says nothing."""
+    seen: list[bytes] = []
+
+    def keep(http_response: t.Any, **_rest: t.Any) -> None:
+        seen.append(http_response.content)
+
+    client.meta.events.register("after-call.s3.GetBucketVersioning", keep)
+    answered = ask(lambda: client.get_bucket_versioning(Bucket=bucket).get("Status"))
+    if answered.ok:
+        root = re.search(rb"<([A-Za-z]\w*)", (seen or [b""])[-1])
+        # A store that does not know the subresource may answer with a listing, which would read as "off".
+        if root is None or b"Versioning" not in root[1]:
+            return UNSUPPORTED
+        return {"Enabled": ENABLED, "Suspended": SUSPENDED}.get(answered.detail, DISABLED)
+    if answered.status == 501 or answered.code in _NO_SUCH_CALL:
+        return UNSUPPORTED
+    if answered.status == 404:
+        return MISSING
+    if answered.status in (400, 401, 403):
+        return DENIED
+    return UNREACHABLE
+
+
+@dataclass(frozen=True)
+class Access:
+    """What the two calls that tell a bucket's existence came to."""
+
+    head: Answered
+    listed: Answered
+
+    @property
+    def judged(self) -> Answered:
+        """The telling one: a HEAD has no body, so its error has no code of its own."""
+        return self.head if self.head.ok else self.listed
+
+
+def access(client: t.Any, bucket: str) -> Access:
+    def first_key() -> str:
+        contents = client.list_objects_v2(Bucket=bucket, MaxKeys=1).get("Contents") or [{}]
+        return str(contents[0].get("Key", ""))
+
+    return Access(ask(lambda: client.head_bucket(Bucket=bucket)), ask(first_key))
+
+
+def unsigned(http: Client, store: Store, key: str) -> dict[str, int]:
+    """Ask for the listing and for one object without credentials; return the status of each."""
+    base = f"{store.endpoint.rstrip('/')}/{urllib.parse.quote(store.bucket)}"
+    return {
+        "listing": http.send(f"{base}?list-type=2&max-keys=0").status,
+        "object": http.send(f"{base}/{urllib.parse.quote(key or uuid.uuid4().hex)}", "HEAD").status,
+    }

@@ -1,0 +1,110 @@
+# Copyright (c) 2026, the prosaas.ops authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Waiting for a Compose stack to be well, on the engine's events, and watching that it stays so.
+
+Private to prosaas.ops: not for use by other collections, may change without notice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from ._engine import Container, Engine, Watcher
+from ._errors import OpsError
+from ._health import Answer, Expectation, Limits, Probe, Sighting, judge_state, looping
+from ._http import Client
+
+PROBE_PAUSE = 1.0  # a service that is probed has no events that would say when it answers
+
+_CLIENT = Client(connect_timeout=3, timeout=3)
+
+
+def watch(engine: Engine, project: str, expected: Sequence[Expectation], limits: Limits) -> Sighting:
+    """Wait until every service is good and has been up for the window, or until that has become impossible.
+
+    A stack that has been up and good for longer than the window has proven itself: nothing is waited for. One that is
+    seen to become good is watched for the whole window from then on.
+    """
+    lasting = {service.service for service in expected if service.lives}
+    start = time.monotonic()
+    with engine.watch(project) as watcher:
+        seen = Sighting([], {}, watcher.began, watcher.began)
+        first = True
+        while True:
+            _look(engine, project, expected, seen)
+            seen.ended = watcher.began + time.monotonic() - start
+            _take_events(watcher, lasting, seen)
+            for name, state in seen.states.items():
+                if state.good:
+                    seen.good_after.setdefault(name, round(seen.ended - seen.began, 3))
+            seconds = _still_to_wait(expected, limits, seen, first)
+            if seconds <= 0:
+                return seen
+            watcher.wait(seconds)
+            first = False
+
+
+def _look(engine: Engine, project: str, expected: Sequence[Expectation], seen: Sighting) -> None:
+    seen.containers = [container for container in engine.containers(project) if not container.one_off]
+    answers = _probe_all(expected, seen)
+    seen.states = {service.service: judge_state(service, seen.of(service.service), answers) for service in expected}
+
+
+def _take_events(watcher: Watcher, lasting: set[str], seen: Sighting) -> None:
+    events = [event for event in list(watcher.seen) if event.service in lasting]
+    seen.deaths = [event for event in events if event.action == "die"]
+    seen.kills = [event for event in events if event.action == "oom"]
+
+
+def _still_to_wait(expected: Sequence[Expectation], limits: Limits, seen: Sighting, first: bool) -> float:
+    """Return the seconds until the next look; 0 when there is nothing to wait for. Notes when everything is good."""
+    if all(state.good for state in seen.states.values()):
+        starts = [one.started_at for service in expected if service.lives for one in seen.of(service.service)]
+        if seen.good_at is None:
+            seen.good_at = seen.began if first else seen.ended
+        elif any(death.at > seen.good_at for death in seen.deaths):
+            return 0
+        proven_at = max([*starts, seen.good_at if seen.good_at > seen.began else 0.0]) + limits.window
+        return proven_at - seen.ended
+    if seen.good_at is not None:  # it was good and is no more
+        return 0
+    for service in expected:
+        state = seen.states[service.service]
+        if not state.good and service.lives and looping(service.service, seen, limits):
+            seen.states[service.service] = state._replace(certain=True)
+    if any(state.certain for state in seen.states.values()):
+        return 0
+    left = seen.began + limits.deadline - seen.ended
+    probing = any(service.probe and not seen.states[service.service].good for service in expected)
+    return min(left, PROBE_PAUSE) if probing else left
+
+
+def _probe_all(expected: Sequence[Expectation], seen: Sighting) -> Mapping[str, Answer]:
+    asked = [
+        (container, service.probe)
+        for service in expected
+        if service.probe
+        for container in seen.of(service.service)
+        if container.running
+    ]
+    if not asked:
+        return {}
+    with ThreadPoolExecutor(max_workers=len(asked)) as pool:
+        answers = list(pool.map(lambda pair: probe_once(*pair), asked))
+    return {container.id: answer for (container, _probe), answer in zip(asked, answers)}
+
+
+def probe_once(container: Container, probe: Probe) -> Answer:
+    """Ask a container over HTTP, by its own address."""
+    what = f"GET :{probe.port}{probe.path}"
+    if not container.addresses:
+        return Answer(False, f"{what}: it has no address of its own")
+    url = f"http://{next(iter(container.addresses.values()))}:{probe.port}{probe.path}"
+    try:
+        status = _CLIENT.send(url).status
+    except OpsError as error:
+        return Answer(False, f"{what}: {error.problem}")
+    return Answer(status == probe.status, f"{what} answers {status}")

@@ -1,0 +1,241 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the prosaas.ops authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: capacity_check
+short_description: Check the slots that limit concurrent calls, in Redis and as the application tells them
+version_added: 0.1.0
+description:
+  - Reads the slots from Redis itself, so that a Redis that is away is a failure and never zero calls.
+  - Tells live slots from leaked ones, members of the set whose own key is gone, which nobody will give back.
+  - Asks the application for its count and its limit, and compares them with Redis and with the configuration.
+options:
+  project:
+    description: Name of the Compose project in which the containers are looked for.
+    type: str
+    required: true
+  redis_service:
+    description: Service whose container is the Redis.
+    type: str
+    default: redis
+  redis_port:
+    description: Port of the Redis inside its container.
+    type: int
+    default: 6379
+  redis_db:
+    description: Number of the database.
+    type: int
+    default: 0
+  redis_url:
+    description: Address of the Redis, in place of O(redis_service), O(redis_port) and O(redis_db).
+    type: str
+    default: ''
+  set_key:
+    description: Key of the set of taken slots.
+    type: str
+    default: calls:active
+  slot_key:
+    description: Key that exists as long as one slot is live; V({member}) stands for the member of the set.
+    type: str
+    default: calls:active:{member}
+  endpoint_url:
+    description: URL at which the application tells its count and its limit, as JSON.
+    type: str
+    required: true
+  endpoint_service:
+    description:
+      - Connect to a container of this service, in place of the host that O(endpoint_url) names.
+      - Empty for an endpoint that is public.
+    type: str
+    default: ''
+  endpoint_headers:
+    description: Headers to send, each with the name of the variable in O(env_file) that holds its value.
+    type: dict
+    default: {}
+  endpoint_fields:
+    description: Names of the members of the JSON object that tell the numbers.
+    type: dict
+    default:
+      active: active_calls
+      limit: max_calls
+      free: capacity_available
+      full: at_capacity
+  ca_path:
+    description: File with CA certificates to trust besides the system's.
+    type: path
+    default: ''
+  env_file:
+    description: The environment file of the application, on the host.
+    type: path
+    default: ''
+  limit_variable:
+    description: Variable in O(env_file) that holds the limit.
+    type: str
+    default: ''
+  limit_default:
+    description: The limit that the application has where O(limit_variable) is not set. V(0) when nobody knows.
+    type: int
+    default: 0
+  release_leaked:
+    description:
+      - Release leaked slots. Redis does it in one step with a last look, so that one that is alive again is left alone.
+      - Not done where Redis has evicted keys, because a missing key then does not prove a leak.
+    type: bool
+    default: false
+  items:
+    description: Lines of the deployment checklist that a check proves, by check id or pattern of ids.
+    type: dict
+    default: {}
+extends_documentation_fragment:
+  - prosaas.ops._shared
+attributes:
+  check_mode:
+    support: full
+    description: With O(release_leaked=true) it says what would be released; an unknown does not fail the task there.
+  diff_mode:
+    support: full
+    description: With O(release_leaked=true) the members of the set before and after.
+  idempotent:
+    support: full
+    description: A second run changes nothing, unless slots have leaked in between.
+author:
+  - the prosaas.ops authors (@prosaas)
+seealso:
+  - module: prosaas.ops.compose_health
+"""
+
+EXAMPLES = r"""
+- name: Slots and limit are right
+  prosaas.ops.capacity_check:
+    project: prosaasil
+    env_file: /opt/prosaasil/.env
+    limit_variable: MAX_ACTIVE_CALLS
+    limit_default: 50
+    endpoint_service: prosaas-calls
+    endpoint_url: http://prosaas-calls:5050/health/details
+    endpoint_headers:
+      X-Internal-Secret: INTERNAL_SECRET
+
+- name: See which leaked slots would be released
+  prosaas.ops.capacity_check:
+    project: prosaasil
+    endpoint_url: https://prosaas.example/health/details
+    release_leaked: true
+  check_mode: true
+  diff: true
+"""
+
+RETURN = r"""
+checks:
+  description:
+    - What was checked, worst first.
+    - Ids are C(capacity.redis), C(capacity.slots), C(capacity.leaked), C(capacity.endpoint), C(capacity.limit)
+      and C(capacity.free).
+  returned: always
+  type: list
+  elements: dict
+verdict:
+  description: The worst of the required checks.
+  returned: always
+  type: str
+  sample: pass
+msg:
+  description: One sentence that names the failed checks.
+  returned: always
+  type: str
+slots:
+  description: How many slots were taken, live or leaked, before any was released.
+  returned: when Redis answers
+  type: int
+live:
+  description: Members whose key exists.
+  returned: when Redis answers
+  type: list
+  elements: str
+leaked:
+  description: Members whose key was missing, twice.
+  returned: when Redis answers
+  type: list
+  elements: str
+limit:
+  description: The limit, by the application where it tells it.
+  returned: when Redis answers
+  type: int
+"""
+
+from pathlib import Path
+
+from ansible_collections.prosaas.ops.plugins.module_utils import _capacity, _dotenv
+from ansible_collections.prosaas.ops.plugins.module_utils._check import Report
+from ansible_collections.prosaas.ops.plugins.module_utils._engine import Engine
+from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError
+from ansible_collections.prosaas.ops.plugins.module_utils._http import Client
+from ansible_collections.prosaas.ops.plugins.module_utils._items import ITEM_OPTIONS, with_items
+from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, run_module
+
+FIELDS = {"active": "active_calls", "limit": "max_calls", "free": "capacity_available", "full": "at_capacity"}
+
+OPTIONS = {
+    **ITEM_OPTIONS,
+    "project": {"type": "str", "required": True},
+    "redis_service": {"type": "str", "default": "redis"},
+    "redis_port": {"type": "int", "default": 6379},
+    "redis_db": {"type": "int", "default": 0},
+    "redis_url": {"type": "str", "default": "", "no_log": True},
+    "set_key": {"type": "str", "default": "calls:active", "no_log": False},
+    "slot_key": {"type": "str", "default": "calls:active:{member}", "no_log": False},
+    "endpoint_url": {"type": "str", "required": True},
+    "endpoint_service": {"type": "str", "default": ""},
+    "endpoint_headers": {"type": "dict", "default": {}},
+    "endpoint_fields": {"type": "dict", "default": FIELDS},
+    "ca_path": {"type": "path", "default": ""},
+    "env_file": {"type": "path", "default": ""},
+    "limit_variable": {"type": "str", "default": ""},
+    "limit_default": {"type": "int", "default": 0},
+    "release_leaked": {"type": "bool", "default": False},
+}
+
+
+def look(call: Call) -> Report:
+    params = call.params
+    values = _dotenv.values(Path(params["env_file"])) if params["env_file"] else {}
+    headers = {header: values.get(variable) or "" for header, variable in params["endpoint_headers"].items()}
+    keys = _capacity.Keys(params["set_key"], params["slot_key"])
+
+    def claim() -> _capacity.Claim:
+        service = params["endpoint_service"]
+        address = Engine.connect().address(params["project"], service) if service else ""
+        client = Client(ca_path=params["ca_path"])
+        return _capacity.ask(client, params["endpoint_url"], address, headers, params["endpoint_fields"])
+
+    try:
+        store = _capacity.Store(*_redis(params), keys)
+    except OpsError as error:
+        report = _capacity.unread(error)
+    else:
+        wanted = _capacity.wanted_limit(values, params["limit_variable"], params["limit_default"])
+        report = _capacity.examine(store, keys, claim, wanted, params["release_leaked"], call.check_mode)
+    report.secrets |= {value for value in headers.values() if value}
+    report.checks = with_items(report.checks, params["items"])
+    return report
+
+
+def _redis(params: dict[str, object]) -> tuple[str, str]:
+    """Return the address of the Redis, and what to call it."""
+    if params["redis_url"]:
+        return str(params["redis_url"]), "The given Redis"
+    service = str(params["redis_service"])
+    address = Engine.connect().address(str(params["project"]), service)
+    return f"redis://{address}:{params['redis_port']}/{params['redis_db']}", f"Redis (service {service})"
+
+
+def main() -> None:
+    run_module(OPTIONS, look, needs=("docker", "redis"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+# Copyright (c) 2026, the prosaas.ops authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an operator may ask for, against real git repositories."""
+
+from __future__ import annotations
+
+import subprocess
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError, Unreachable
+from ansible_collections.prosaas.ops.plugins.module_utils._git import Git, commit_name
+
+
+def execute(argv: list[str], environ_update: dict[str, str] | None = None, **_: t.Any) -> tuple[int, str, str]:
+    done = subprocess.run(argv, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin", **(environ_update or {})})
+    return done.returncode, done.stdout, done.stderr
+
+
+def git(directory: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.test"]
+    return subprocess.run(
+        ["git", "-C", str(directory), *identity, *arguments], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> tuple[Git, Path, list[str]]:
+    """A forge with two commits and a tag, and a clone of it."""
+    work, forge, clone = tmp_path / "work", tmp_path / "forge.git", tmp_path / "clone"
+    work.mkdir()
+    git(work, "init", "-q", "-b", "main")
+    commits = []
+    for number in (1, 2):
+        (work / "file").write_text(f"{number}\n")
+        git(work, "add", ".")
+        git(work, "commit", "-q", "-m", f"change {number}")
+        commits.append(git(work, "rev-parse", "HEAD"))
+    git(work, "tag", "v1", commits[0])
+    git(tmp_path, "clone", "-q", "--bare", str(work), str(forge))
+    git(tmp_path, "clone", "-q", str(forge), str(clone))
+    git(work, "remote", "add", "forge", str(forge))
+    return Git(clone, execute), work, commits
+
+
+def test_branch_tag_full_and_short_id_resolve_to_one_commit(repository: tuple[Git, Path, list[str]]) -> None:
+    checkout, _work, (first, second) = repository
+    assert checkout.resolve("main") == second
+    assert checkout.resolve("v1") == first
+    assert checkout.resolve(second) == second
+    assert checkout.resolve(first[:8]) == first
+
+
+def test_new_commit_is_seen_before_it_is_fetched_and_resolved_after(repository: tuple[Git, Path, list[str]]) -> None:
+    checkout, work, _commits = repository
+    assert checkout.behind() == []
+    (work / "file").write_text("3\n")
+    git(work, "commit", "-qam", "change 3")
+    git(work, "push", "-q", "forge", "main")
+    assert checkout.behind() == ["main"]
+    checkout.fetch()
+    assert checkout.resolve("main") == git(work, "rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize("value", [1234567, 12e4567, 0.5, True])
+def test_number_is_refused_with_the_remedy(value: t.Any) -> None:
+    with pytest.raises(OpsError, match="Quote it"):
+        commit_name(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["; rm -rf /", "--upload-pack=touch x", "-x", "a b", "$(id)", "main@{1}", "../../x", "a..b", "", "a\nb", "x" * 201, ".git"],
+)
+def test_hostile_name_is_refused(value: str) -> None:
+    with pytest.raises(OpsError, match="no branch, tag or commit id"):
+        commit_name(value)
+
+
+def test_unknown_names_are_refused(repository: tuple[Git, Path, list[str]]) -> None:
+    checkout, _work, _commits = repository
+    with pytest.raises(OpsError, match="is no branch, tag or commit"):
+        checkout.resolve("no-such-branch")
+    with pytest.raises(OpsError, match="has no commit deadbeef"):
+        checkout.resolve("deadbeef")
+
+
+def test_local_commit_that_no_branch_of_the_remote_has_is_refused(repository: tuple[Git, Path, list[str]]) -> None:
+    checkout, _work, _commits = repository
+    (checkout.directory / "file").write_text("local\n")
+    git(checkout.directory, "commit", "-qam", "only here")
+    with pytest.raises(OpsError, match="on no branch and no tag"):
+        checkout.resolve(git(checkout.directory, "rev-parse", "HEAD"))
+
+
+def test_local_changes_are_never_overwritten(repository: tuple[Git, Path, list[str]]) -> None:
+    checkout, _work, (first, _second) = repository
+    (checkout.directory / "file").write_text("precious\n")
+    assert checkout.changed_files() == ["file"]
+    with pytest.raises(OpsError, match="uncommitted changes: file"):
+        checkout.checkout(first)
+    assert (checkout.directory / "file").read_text() == "precious\n"
+
+
+def test_worktree_leaves_the_project_directory_alone(repository: tuple[Git, Path, list[str]], tmp_path: Path) -> None:
+    checkout, _work, (first, second) = repository
+    checkout.add_worktree(tmp_path / "tree", first)
+    checkout.add_worktree(tmp_path / "tree", first)  # what a killed run left is replaced
+    assert (tmp_path / "tree" / "file").read_text() == "1\n"
+    assert checkout.head() == second
+    checkout.remove_worktree(tmp_path / "tree")
+    assert not (tmp_path / "tree").exists()
+
+
+def test_remote_that_does_not_answer_is_unreachable(repository: tuple[Git, Path, list[str]], tmp_path: Path) -> None:
+    checkout, _work, _commits = repository
+    git(checkout.directory, "remote", "set-url", "origin", str(tmp_path / "gone.git"))
+    with pytest.raises(Unreachable, match="does not answer"):
+        checkout.fetch()
+
+
+def test_directory_without_git_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(OpsError, match="no git checkout.*git clone"):
+        Git(tmp_path, execute)
