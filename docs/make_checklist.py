@@ -1,0 +1,88 @@
+# Copyright (c) 2026, the prosaas.ops authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make docs/checklist.md from roles/prosaas/files/checklist.yml.
+
+``python docs/make_checklist.py`` writes the page; with ``--check`` it only says whether the page is up to date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import typing as t
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "roles" / "prosaas" / "files" / "checklist.yml"
+PAGE = ROOT / "docs" / "checklist.md"
+
+Box = t.Mapping[str, t.Any]
+
+HEAD = """\
+<!--
+Copyright (c) 2026, the prosaas.ops authors
+GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+SPDX-License-Identifier: GPL-3.0-or-later
+Made from roles/prosaas/files/checklist.yml by docs/make_checklist.py: edit the data, then run the script.
+-->
+# The checklist
+
+The {count} check boxes of the application's own checklist as data: a stable id, the line of the box in the original,
+and what an operator wants to be sure of. A check of the collection names the lines that it proves in its `item`. The
+original is [{title}][original], version {version} of {date}.
+
+[original]: {url}
+"""
+
+
+def page(data: t.Mapping[str, t.Any]) -> str:
+    """Return the whole page."""
+    source, boxes = data["source"], data["boxes"]
+    url = f"{source['repository']}/blob/{source['commit']}/{source['path']}"
+    parts = [HEAD.format(count=len(boxes), url=url, **source), phases(boxes)]
+    for chapter, members in itertools.groupby(boxes, key=lambda box: headings(box)[0]):
+        parts.append(f"## {chapter}\n")
+        for section, rows in itertools.groupby(members, key=lambda box: headings(box)[1]):
+            if section:
+                parts.append(f"### {section}\n")
+            parts.append(table(("Line", "Id", "Meaning"), ((b["line"], f"`{b['id']}`", b["meaning"]) for b in rows)))
+    return "\n".join(parts)
+
+
+def headings(box: Box) -> tuple[str, str]:
+    """Return the chapter of a box, and its section below that."""
+    chapter, _slash, section = box["section"].partition(" / ")
+    return chapter, section.replace(" / ", ", ")
+
+
+def phases(boxes: t.Sequence[Box]) -> str:
+    """Return the table of how many boxes are proven in which phase, in the order of the work."""
+    counts = ((f"`{phase}`", len(list(members))) for phase, members in itertools.groupby(boxes, lambda b: b["phase"]))
+    return table(("Phase", "Boxes"), counts)
+
+
+def table(head: t.Sequence[str], rows: t.Iterable[t.Sequence[t.Any]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Make docs/checklist.md from the checklist's data.")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when the page is out of date")
+    arguments = parser.parse_args()
+    made = page(yaml.safe_load(DATA.read_text(encoding="utf-8")))
+    if not arguments.check:
+        PAGE.write_text(made, encoding="utf-8")
+    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != made:
+        print("docs/checklist.md is out of date; run: python docs/make_checklist.py", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
