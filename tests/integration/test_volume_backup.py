@@ -1,0 +1,283 @@
+# Copyright (c) 2026, the prosaas.ops authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""volume_backup on real volumes: everything in them survives, a kill leaves nothing behind, services come back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+import typing as t
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tiny import LABELS, Stack, ansible, check, module, stack, status
+
+SECRET = "n8n-key-that-nobody-may-see"
+
+# Run inside the container, so that the volume is filled as a service fills it.
+FILL = r"""
+import os, sys
+os.chdir("/data")
+os.mkdir(".cache")
+for name in (b"plain", b"-dash", b"new\nline", b"no-utf8-\xff", "שלום".encode()):
+    open(name, "wb").write(name * 50)
+os.symlink("nowhere", "dangling")
+os.symlink("/etc/passwd", "absolute")
+os.link("plain", ".cache/hard")
+os.mkfifo("fifo")
+with open("sparse", "wb") as file:
+    file.seek(50_000_000)
+    file.write(b"end")
+os.chown("plain", 1234, 4321)
+os.chmod("plain", 0o4750)
+os.chmod(".cache", 0o1700)
+os.lchown("dangling", 7, 8)
+os.setxattr("-dash", "user.note", b"kept")
+os.utime("new\nline", ns=(1, 1_234_567_890_123_456_789))
+os.chown(".", 1000, 1000)
+"""
+
+SERVICES: dict[str, t.Any] = {
+    "n8n": {"command": ["sleep", "infinity"], "volumes": ["n8n_data:/data"], "restart": "unless-stopped"},
+    "other": {"command": ["sleep", "infinity"], "volumes": ["whatsapp_auth:/data"], "restart": "unless-stopped"},
+}
+# The engine's name of the volume shows neither the project's name nor the model's.
+N8N_VOLUME = f"opstest-backup-odd-{os.getpid()}"
+VOLUMES = {"n8n_data": {"name": N8N_VOLUME, "labels": LABELS}, "whatsapp_auth": {"labels": LABELS}}
+WANTED = [{"name": "n8n_data", "required": True, "stop": ["n8n"]}, {"name": "whatsapp_auth", "stop": ["other"]}]
+
+
+@pytest.fixture()
+def project(tmp_path: Path) -> Iterator[Stack]:
+    with stack("backup", tmp_path, SERVICES, volumes=VOLUMES) as running:
+        (tmp_path / ".env").write_text(f"N8N_ENCRYPTION_KEY={SECRET}\n", encoding="ascii")
+        running.compose("exec", "-T", "n8n", "python3", "-c", FILL)
+        running.compose("exec", "-T", "other", "sh", "-c", "echo creds >/data/creds.json")
+        yield running
+
+
+def options(project: Stack, **more: t.Any) -> dict[str, t.Any]:
+    own = {"backup_dir": str(shelf(project)), "volumes": WANTED, "files": [".env"]}
+    return {**project.options, **own, **more}
+
+
+def shelf(project: Stack) -> Path:
+    return project.directory / "backups"
+
+
+def back_up(project: Stack, check_mode: bool = False, **more: t.Any) -> dict[str, t.Any]:
+    return module("volume_backup", check=check_mode, **options(project, **more))
+
+
+def docker(*arguments: str) -> str:
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+
+
+def mountpoint(volume: str) -> Path:
+    return Path(docker("volume", "inspect", "-f", "{{.Mountpoint}}", volume))
+
+
+def described(directory: Path) -> dict[str, tuple[t.Any, ...]]:
+    """Return all that a backup must bring back, by path: type and mode, owner, content, links, attributes, time."""
+    found = {}
+    for root, directories, files in os.walk(os.fsencode(directory)):
+        for path in [root, *(os.path.join(root, name) for name in [*directories, *files])]:
+            seen = os.lstat(path)
+            link = os.readlink(path) if os.path.islink(path) else b""
+            whole = stat.S_ISREG(seen.st_mode)
+            content = hashlib.sha256(Path(os.fsdecode(path)).read_bytes()).hexdigest() if whole else ""
+            attributes = {} if link else {name: os.getxattr(path, name) for name in os.listxattr(path)}
+            key = os.path.relpath(path, os.fsencode(directory)).decode(errors="backslashreplace")
+            who = (oct(seen.st_mode), seen.st_uid, seen.st_gid)
+            found[key] = (
+                *who,
+                seen.st_nlink,
+                seen.st_size if whole else 0,
+                seen.st_mtime_ns,
+                link,
+                content,
+                attributes,
+            )
+    return found
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(name for name in os.listdir(directory) if name != ".lock")
+
+
+def test_everything_survives(project: Stack, tmp_path: Path) -> None:
+    made = ansible("volume_backup", **options(project, items={"backup.volume.*": [451, 453]}))
+    assert made["verdict"] == "pass", made["msg"]
+    assert made["changed"]
+    assert status(made) == {
+        "backup.volume.n8n_data": "pass",
+        "backup.volume.whatsapp_auth": "pass",
+        "backup.files": "pass",
+        "backup.size": "skip",
+    }
+    assert check(made, "backup.volume.n8n_data")["item"] == [451, 453]
+    assert names(shelf(project)) == [made["backup"]]
+    directory = Path(made["path"])
+    archive = directory / f"n8n_data_{made['backup']}.tar.gz"
+    assert names(directory) == ["files", "manifest.json", archive.name, f"whatsapp_auth_{made['backup']}.tar.gz"]
+    assert archive.stat().st_size < 1_000_000, "holes are not packed as zeros"
+
+    # What is said about it is what the usual programs find.
+    manifest = json.loads((directory / "manifest.json").read_text())
+    part = next(each for each in manifest["parts"] if each["name"] == "n8n_data")
+    assert part["source"] == N8N_VOLUME
+    listed = subprocess.run(
+        ["tar", "-tzf", str(archive)], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    summed = subprocess.run(["sha256sum", str(archive)], capture_output=True, text=True, check=True).stdout.split()[0]
+    assert (part["members"], part["sha256"], part["bytes"]) == (len(listed), summed, archive.stat().st_size)
+
+    unpacked = tmp_path / "unpacked"
+    unpacked.mkdir()
+    untar = ["tar", "--extract", "--gzip", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--acls"]
+    subprocess.run([*untar, "--file", str(archive)], cwd=unpacked, check=True)
+    assert described(unpacked) == described(mountpoint(N8N_VOLUME))
+    assert (unpacked / "sparse").stat().st_blocks * 512 < 1_000_000
+
+    kept = directory / "files" / ".env"
+    assert SECRET in kept.read_text()
+    assert SECRET not in str(made)
+    assert {path.stat().st_mode & 0o077 for path in [directory, archive, kept, directory / "manifest.json"]} == {0}
+
+
+def test_check_mode_tells_and_does_nothing(project: Stack) -> None:
+    foretold = back_up(project, check_mode=True)
+    assert foretold["changed"]
+    assert "would be packed from " in check(foretold, "backup.volume.n8n_data")["evidence"]
+    assert foretold["diff"][0]["before"] == "" and foretold["diff"][0]["after"].endswith("Z\n")
+    assert not shelf(project).exists()
+    assert not (project.directory / "state").exists()
+
+    first = back_up(project, keep=1)["backup"]
+    assert back_up(project, check_mode=True, keep=1)["pruned"] == [first]
+    assert names(shelf(project)) == [first]
+    second = back_up(project, keep=1)
+    assert second["pruned"] == [first]
+    assert names(shelf(project)) == [second["backup"]]
+
+
+def test_checked_only_looks_and_finds_damage(project: Stack) -> None:
+    missing = back_up(project, state="checked")
+    assert missing["failed"] and not missing["changed"]
+    assert check(missing, "backup.newest")["evidence"] == "there is none"
+    assert not shelf(project).exists()
+
+    made = back_up(project)
+    good = back_up(project, state="checked")
+    assert good["verdict"] == "pass", good["msg"]
+    assert (good["changed"], good["backup"]) == (False, made["backup"])
+    assert check(back_up(project, state="checked", max_age_hours=0), "backup.newest")["status"] == "fail"
+
+    archive = Path(made["path"]) / f"n8n_data_{made['backup']}.tar.gz"
+    content = bytearray(archive.read_bytes())
+    content[len(content) // 2] ^= 1  # one bit of rot
+    archive.write_bytes(content)
+    rotten = back_up(project, state="checked")
+    assert rotten["failed"]
+    assert status(rotten)["backup.volume.n8n_data"] == "fail"
+    assert status(rotten)["backup.volume.whatsapp_auth"] == "pass"
+
+
+def test_a_missing_volume_is_told_and_nothing_half_is_kept(project: Stack) -> None:
+    first = back_up(project)
+    project.compose("down")
+    docker("volume", "rm", N8N_VOLUME)
+    for check_mode in (True, False):
+        failed = back_up(project, check_mode=check_mode)
+        assert failed["failed"]
+        assert f"The volume {N8N_VOLUME} does not exist on this host" in failed["msg"]
+    assert status(failed)["backup.volume.whatsapp_auth"] == "skip"
+    assert "not kept" in check(failed, "backup.volume.whatsapp_auth")["evidence"]
+    assert names(shelf(project)) == [first["backup"]]
+    no_such = back_up(project, volumes=[{"name": "n8n-data", "required": True}])
+    assert "No service of the Compose model uses a volume n8n-data" in no_such["msg"]
+    optional = back_up(project, volumes=[{"name": "n8n_data"}, {"name": "whatsapp_auth", "required": True}])
+    assert optional["verdict"] == "pass"
+    assert status(optional)["backup.volume.n8n_data"] == "skip"
+
+
+def test_a_volume_that_is_written_to_is_a_warning(project: Stack) -> None:
+    project.compose("exec", "-d", "n8n", "sh", "-c", "while :; do date >>/data/plain; done")
+    live = back_up(project)
+    assert status(live)["backup.volume.n8n_data"] == "warn"
+    assert live["changed"] and not live.get("failed")
+    manifest = json.loads((Path(live["path"]) / "manifest.json").read_text())
+    changed = next(part["changed"] for part in manifest["parts"] if part["name"] == "n8n_data")
+    assert "plain" in changed
+
+
+def test_stopped_for_the_copy_and_started_again(project: Stack) -> None:
+    before = project.container("n8n")
+    untouched = docker("inspect", "-f", "{{.State.StartedAt}}", project.container("other"))
+    project.compose("exec", "-d", "n8n", "sh", "-c", "while :; do date >>/data/plain; done")
+    made = back_up(project, consistency="stopped", volumes=[WANTED[0], {"name": "whatsapp_auth"}])
+    assert made["verdict"] == "pass", made["msg"]
+    assert list(made["downtime"]) == ["n8n"] and 0 < made["downtime"]["n8n"] < 60
+    assert "n8n was stopped for" in check(made, "backup.volume.n8n_data")["evidence"]
+    assert docker("inspect", "-f", "{{.State.Running}}", before) == "true"
+    assert docker("inspect", "-f", "{{.State.StartedAt}}", project.container("other")) == untouched
+
+    assert back_up(project, state="checked")["downtime"] == {}, "it is told by the run that caused it"
+
+    project.compose("stop", "n8n")
+    assert "n8n" not in back_up(project, consistency="stopped")["downtime"]
+    assert docker("inspect", "-f", "{{.State.Running}}", before) == "false", "what did not run is not started"
+
+
+def packing(project: Stack) -> subprocess.Popen[bytes]:
+    """Start the module without Ansible, as a process to be killed; return it in the middle of packing."""
+    arguments = {"ANSIBLE_MODULE_ARGS": options(project, consistency="stopped")}
+    argv = [sys.executable, "-m", "ansible_collections.prosaas.ops.plugins.modules.volume_backup"]
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True)
+    assert process.stdin
+    process.stdin.write(json.dumps(arguments).encode())
+    process.stdin.close()
+    deadline = time.monotonic() + 60
+    while not any(path.stat().st_size > 1_000_000 for path in shelf(project).glob(".*/.n8n_data_*")):
+        assert process.poll() is None and time.monotonic() < deadline, "it never began to pack"
+        time.sleep(0.05)
+    return process
+
+
+def test_killed_in_the_middle(project: Stack) -> None:
+    """kill -9 while the volume is packed: nothing has a final name, the next run clears up and starts the service."""
+    first = back_up(project)
+    project.compose("exec", "-T", "n8n", "sh", "-c", "head -c 80000000 /dev/urandom >/data/big")
+    container = project.container("n8n")
+    process = packing(project)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert docker("inspect", "-f", "{{.State.Running}}", container) == "false"
+    (left,) = [name for name in names(shelf(project)) if name != first["backup"]]
+    assert left.startswith(".") and left.endswith(".partial")
+    assert not list(shelf(project).glob(".*/*.tar.gz")), "not even inside it has anything a final name"
+    assert back_up(project, state="checked")["backup"] == first["backup"]
+
+    (mountpoint(N8N_VOLUME) / "big").unlink()
+    second = back_up(project)
+    assert names(shelf(project)) == sorted([first["backup"], second["backup"]])
+    assert docker("inspect", "-f", "{{.State.Running}}", container) == "true"
+
+
+def test_told_to_stop_in_the_middle(project: Stack) -> None:
+    """SIGTERM, as when a connection closes or a job is cancelled: the service runs again and nothing is left."""
+    project.compose("exec", "-T", "n8n", "sh", "-c", "head -c 80000000 /dev/urandom >/data/big")
+    process = packing(project)
+    process.terminate()
+    assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    assert names(shelf(project)) == []
+    assert docker("inspect", "-f", "{{.State.Running}}", project.container("n8n")) == "true"
