@@ -11,9 +11,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import shutil
 import stat
 import subprocess
-import tarfile
 import tempfile
 import typing as t
 import zlib
@@ -26,7 +26,8 @@ from ._errors import OpsError
 PARTIAL = ".partial"
 _BLOCK = 1 << 20
 _LEVEL = 6
-_TAR = ("tar", "--create", "--file=-", "--format=posix", "--numeric-owner", "--xattrs", "--acls", "--sparse")
+_CREATE = ("--create", "--file=-", "--format=posix", "--numeric-owner", "--xattrs", "--acls", "--sparse")
+_LIST = ("--list", "--file=-", "--quoting-style=escape")  # one line for each member, whatever is in its name
 _CHANGED = 1  # tar's exit code when files changed while it read them; anything but this and 0 is a failure
 
 State = dict[str, tuple[int, ...]]
@@ -124,24 +125,20 @@ def publish(packed: Packed) -> Content:
 
 def read_back(path: Path) -> Content:
     """Read an archive to its end, every header and gzip's checksum; a damaged one is an error."""
-    members = 0
     try:
-        with open(path, "rb") as raw:
+        with open(path, "rb") as raw, tempfile.TemporaryFile() as names, tempfile.TemporaryFile() as said:
             hashed = _Hashed(raw)
-            with gzip.GzipFile(fileobj=t.cast("t.BinaryIO", hashed), mode="rb") as unpacked:
-                with tarfile.open(fileobj=unpacked, mode="r|") as tar:
-                    for _member in tar:
-                        members += 1
-                        t.cast("t.Any", tar).members = []  # else it keeps every member in memory
-                while unpacked.read(_BLOCK):
-                    pass
-            while hashed.read(_BLOCK):
-                pass
+            with _tar(*_LIST, stdin=subprocess.PIPE, stdout=names, stderr=said) as tar:
+                with gzip.GzipFile(fileobj=t.cast("t.BinaryIO", hashed), mode="rb") as unpacked:
+                    shutil.copyfileobj(unpacked, t.cast("t.BinaryIO", tar.stdin), _BLOCK)
+            if tar.returncode:
+                raise EOFError(next(iter(_lines(said)), f"tar ended with code {tar.returncode}"))
+            names.seek(0)
+            return Content(hashed.bytes, hashed.sha256(), sum(1 for _name in names))
     except FileNotFoundError:
         raise OpsError(f"{path} is not there.") from None
-    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
+    except (zlib.error, EOFError, OSError) as error:
         raise OpsError(f"{path} cannot be read to its end ({error}).") from None
-    return Content(hashed.bytes, hashed.sha256(), members)
 
 
 def state_of(directory: Path) -> State:
@@ -175,23 +172,28 @@ def _identity(status: os.stat_result) -> tuple[int, ...]:
 
 def _stream(source: Path, partial: Path) -> tuple[int, str, list[str]]:
     """Let tar read a directory, compress and hash what it says on the way to the disk."""
-    argv = [*_TAR, f"--directory={source}", "."]
     with tempfile.TemporaryFile() as said:
-        try:
-            with subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, env={**os.environ, "LC_ALL": "C"}
-            ) as tar:
-                size, sha256 = _compress(t.cast("t.BinaryIO", tar.stdout), partial)
-        except FileNotFoundError:
-            raise OpsError("The program tar is not on this host.", "apt-get install tar") from None
-        said.seek(0)
-        remarks = [line for line in said.read().decode(errors="replace").splitlines() if line.strip()]
+        with _tar(*_CREATE, f"--directory={source}", ".", stdout=subprocess.PIPE, stderr=said) as tar:
+            size, sha256 = _compress(t.cast("t.BinaryIO", tar.stdout), partial)
+        remarks = _lines(said)
     if tar.returncode not in (0, _CHANGED):
         first = remarks[0] if remarks else f"exit code {tar.returncode}"
         raise OpsError(
             f"tar could not read all of {source}: {first}", "Run it as root (become), then look at the disk."
         )
     return size, sha256, remarks if tar.returncode == _CHANGED else []
+
+
+def _tar(*arguments: str, stdin: int = subprocess.DEVNULL, **streams: t.Any) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(["tar", *arguments], stdin=stdin, env={**os.environ, "LC_ALL": "C"}, **streams)
+    except FileNotFoundError:
+        raise OpsError("The program tar is not on this host.", "apt-get install tar") from None
+
+
+def _lines(stream: t.IO[bytes]) -> list[str]:
+    stream.seek(0)
+    return [line for line in stream.read().decode(errors="replace").splitlines() if line.strip()]
 
 
 def _compress(stream: t.BinaryIO, partial: Path) -> tuple[int, str]:

@@ -75,10 +75,12 @@ def make(wanted: Wanted, shelf: Shelf, execute: Execute, run: str) -> Report:
                 return Report([_not_kept(check) for check in checks], _facts(shelf, None, (), made.downtime))
             made.ended = _journal.now()
             shelf.publish(draft, made)
-        pruned = [old.id for old in to_prune([made, *before], wanted.keep)]
+        checks.append(_size_check(made, before, wanted))
+        # The older ones may be all that is left of what is missing now.
+        shrunk = checks[-1].status == WARN
+        pruned = [] if shrunk else [old.id for old in to_prune([made, *before], wanted.keep)]
         for old in pruned:
             shelf.remove(old)
-    checks.append(_size_check(made, before, wanted))
     facts = _facts(shelf, made, pruned, made.downtime)
     return Report(checks, facts, changed=True, diff=_diff(shelf, before, made.id, pruned))
 
@@ -193,7 +195,9 @@ def _check_all(wanted: Wanted, volume: Callable[[Volume], Outcome], files: Calla
         timed(f"backup.volume.{each.name}", f"The volume {each.name} is backed up", (), partial(volume, each))
         for each in wanted.volumes
     ]
-    return [*checks, timed("backup.files", "The files beside the volumes are backed up", (), files)]
+    if wanted.files:
+        checks.append(timed("backup.files", "The files beside the volumes are backed up", (), files))
+    return checks
 
 
 def _size_check(newest: Backup, earlier: Sequence[Backup], wanted: Wanted) -> Check:
@@ -271,7 +275,7 @@ def _copy_files(wanted: Wanted, draft: Path, made: Backup) -> Outcome:
                 owner=f"{status.st_uid}:{status.st_gid}",
             )
         made.parts.append(part)
-    return Outcome(PASS, f"copied: {', '.join(wanted.files) or 'none are asked for'}")
+    return Outcome(PASS, f"copied: {', '.join(wanted.files)}")
 
 
 def _read_files(wanted: Wanted) -> dict[str, tuple[bytes, os.stat_result]]:
@@ -312,7 +316,7 @@ def _stored_files(backup: Backup, directory: Path, files: Sequence[str]) -> Outc
             problems.append(name)
     if problems:
         return Outcome(FAIL, f"{backup.id} does not hold, or not unchanged: {', '.join(problems)}", _AGAIN)
-    return Outcome(PASS, f"whole in {backup.id}: {', '.join(files) or 'none are asked for'}")
+    return Outcome(PASS, f"whole in {backup.id}: {', '.join(files)}")
 
 
 def _facts(

@@ -171,5 +171,7 @@ def _sentence(
 
 
 def _line(row: dict[str, t.Any]) -> str:
-    said = f"{row['id']} ({row['evidence'].rstrip('.')})"
+    # Evidence may go on with log lines, for the record; its first line is a sentence.
+    evidence = row["evidence"].partition("\n")[0].rstrip(".")
+    said = f"{row['id']} ({evidence})"
     return f"{said} -> {row['remedy'].rstrip('.')}" if row["remedy"] else said

@@ -9,8 +9,9 @@ Private to prosaas.ops: not for use by other collections, may change without not
 from __future__ import annotations
 
 import json
+import re
 import typing as t
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +25,9 @@ COMPOSE_OPTIONS: dict[str, t.Any] = {
 }
 
 Execute = t.Callable[..., "tuple[int, str, str]"]
+
+# Where Compose cuts a value that it reads as a template or as quoted text.
+_PIECES = re.compile(r"[\s'\"${}#:-]+")
 
 _NO_ENGINE = ("cannot connect to the docker daemon", "error during connect", "is the docker daemon running")
 
@@ -68,21 +72,24 @@ class Compose:
                 )
         rc, out, err = self._execute(self.argv(*arguments), cwd=str(self.project.directory))
         if rc:
-            raise explain(f"docker compose {arguments[0]}", err or out, remedy)
+            raise explain(f"docker compose {arguments[0]}", self._masked(err or out), remedy)
         return out, err
 
-    def model(self, profiles: Sequence[str] = ()) -> dict[str, t.Any]:
-        """Return the resolved model (``docker compose config``), default profile unless told otherwise.
+    def _masked(self, printed: str) -> str:
+        """Mask what Compose quotes of the environment file when it complains about it, pieces of values included."""
+        try:
+            text = (self.project.directory / ".env").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return printed
+        values = [line.partition("=")[2] for line in text.splitlines()]
+        return _secrets.redact(printed, [piece for value in values for piece in _PIECES.split(value)])
+
+    def model(self) -> dict[str, t.Any]:
+        """Return the resolved model (``docker compose config``) of the default profile.
 
         It holds every value of ``.env``: never return it from a module.
         """
-        chosen = [part for profile in profiles for part in ("--profile", profile)]
-        if chosen:
-            rc, out, err = self._execute([*self.argv(*chosen), "config", "--format", "json"])
-            if rc:
-                raise explain("docker compose config", err, "")
-        else:
-            out, _warnings = self.run("config", "--format", "json", remedy="Correct the file that is named.")
+        out, _warnings = self.run("config", "--format", "json", remedy="Correct the file that is named.")
         return t.cast("dict[str, t.Any]", json.loads(out))
 
 

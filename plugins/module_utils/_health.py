@@ -8,15 +8,13 @@ Private to prosaas.ops: not for use by other collections, may change without not
 
 from __future__ import annotations
 
-import fnmatch
 import shlex
 import typing as t
-import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ._check import FAIL, PASS, UNKNOWN, WARN, Check, Outcome
-from ._compose import Project, one_shots
+from ._check import FAIL, PASS, UNKNOWN, WARN, Outcome
+from ._compose import one_shots
 from ._engine import Container, Event, Port
 from ._errors import OpsError
 
@@ -116,18 +114,20 @@ def expectations(model: Mapping[str, t.Any], policies: Mapping[str, t.Any]) -> l
     return expected
 
 
-def _policy(name: str, policy: t.Any) -> Mapping[str, t.Any]:
-    """Return a policy that can be used; one that says something else is an error, since it would be lost silently."""
-    probe = policy.get("probe") or {"port": 0} if isinstance(policy, Mapping) else None
-    if not isinstance(probe, Mapping) or not set(policy) <= {"expect", "probe"} or not _is_probe(probe):
+def _policy(name: str, policy: t.Any) -> dict[str, t.Any]:
+    """Return a policy that can be used; one with a slip in it is an error, since it would be lost silently."""
+    understood = isinstance(policy, dict) and set(policy) <= {"expect", "probe"}
+    if not understood or (policy.get("probe") and not _is_probe(policy["probe"])):
         raise OpsError(
             f"The policy of service {name} is not understood: {policy!r}",
             "Write it as {expect: NAME} or {probe: {port: NUMBER, path: TEXT, status: NUMBER}}.",
         )
-    return policy
+    return t.cast("dict[str, t.Any]", policy)
 
 
-def _is_probe(probe: Mapping[str, t.Any]) -> bool:
+def _is_probe(probe: t.Any) -> bool:
+    if not isinstance(probe, dict):
+        return False
     numbers = (probe.get("port"), probe.get("status", 0))
     return set(probe) <= set(Probe._fields) and all(isinstance(number, int) for number in numbers)
 
@@ -305,98 +305,3 @@ def judge_orphans(expected: Iterable[Expectation], containers: Iterable[Containe
     worst = FAIL if any(container.status != "exited" for container in orphans) else WARN
     names = shlex.join(container.name for container in orphans)
     return Outcome(worst, f"no service of the model: {told}", f"Look at it, then: docker rm -f {names}")
-
-
-def checks(
-    project: Project,
-    expected: Sequence[Expectation],
-    seen: Sighting,
-    limits: Limits,
-    images: Mapping[str, str],
-    tail: t.Callable[[Container], list[str]],
-) -> list[Check]:
-    """Turn what was seen into checks; ``tail`` returns the last lines of a container's log, ready to be shown."""
-    files = [part for name in project.files for part in ("-f", name)]
-    compose = f"cd {shlex.quote(str(project.directory))} && {shlex.join(['docker', 'compose', *files])}"
-    found = []
-    for service in expected:
-        name, containers = service.service, seen.of(service.service)
-        see_log = f"{compose} logs --tail 100 {name}"
-        state = _state_outcome(service, seen, f"{compose} up -d {name}" if not containers else see_log)
-        restarts = judge_restarts(service, seen, limits) if service.lives else None
-        log = _last_words(containers, tail) if FAIL in (state.status, restarts and restarts.status) else ""
-        found.append(
-            Check(
-                f"compose.{name}.state",
-                f"{name} is {_wanted(service)}",
-                *_with_log(state, log),
-                seconds=seen.good_after.get(name, round(seen.ended - seen.began, 3)),
-            )
-        )
-        if restarts:
-            remedy = restarts.remedy or (see_log if restarts.status in (FAIL, WARN) else "")
-            # The log stands under the state already when that failed too.
-            words = log if restarts.status == FAIL and state.status != FAIL else ""
-            restarts = Outcome(restarts.status, restarts.evidence, remedy)
-            found.append(Check(f"compose.{name}.restarts", f"{name} stays up", *_with_log(restarts, words)))
-        if name in images:
-            found.append(
-                Check(f"compose.{name}.image", f"{name} runs its image", *judge_image(containers, images[name]))
-            )
-    orphans = judge_orphans(expected, seen.containers)
-    ports = judge_ports(expected, seen.containers)
-    remedy = f"{compose} up -d" if ports.status == FAIL else ""
-    found.append(Check("compose.orphans", "No container without a service", *orphans))
-    found.append(Check("compose.ports", "Ports are published as in the model", ports.status, ports.evidence, remedy))
-    return found
-
-
-def _wanted(service: Expectation) -> str:
-    if service.probe:
-        return "answering"
-    return {UP: "up", EXITED: "done"}.get(service.how, service.how)
-
-
-def _state_outcome(service: Expectation, seen: Sighting, remedy: str) -> Outcome:
-    state = seen.states[service.service]
-    if state.good:
-        return Outcome(PASS, state.said)
-    doomed = [name for name, other in seen.states.items() if other.certain]
-    if doomed and not state.certain and seen.good_at is None:
-        return Outcome(UNKNOWN, f"{state.said}; not waited for, because of {', '.join(doomed)}")
-    return Outcome(FAIL, state.said, remedy)
-
-
-def _last_words(containers: Sequence[Container], tail: t.Callable[[Container], list[str]]) -> str:
-    lines = []
-    for container in containers[-1:]:
-        if container.health_output and container.health not in ("", "healthy"):
-            lines.append(f"health check: {container.health_output[-300:]}")
-        lines += tail(container)
-    return "\n".join(lines)
-
-
-def _with_log(outcome: Outcome, log: str) -> Outcome:
-    return outcome._replace(evidence=f"{outcome.evidence}\n{log}") if log else outcome
-
-
-def secret_values(model: Mapping[str, t.Any], patterns: Iterable[str]) -> set[str]:
-    """Return the values of variables whose name says that they are secret, and the password of every URL."""
-    patterns = [pattern.upper() for pattern in patterns]
-    values = set()
-    for service in model["services"].values():
-        for name, value in (service.get("environment") or {}).items():
-            if value and any(fnmatch.fnmatchcase(name.upper(), pattern) for pattern in patterns):
-                values.add(str(value))
-            values |= _url_password(str(value or ""))
-    return values
-
-
-def _url_password(value: str) -> set[str]:
-    if "://" not in value or "@" not in value:
-        return set()
-    try:
-        password = urllib.parse.urlsplit(value).password
-    except ValueError:
-        return set()
-    return {password, urllib.parse.unquote(password)} if password else set()

@@ -45,14 +45,13 @@ Domain = t.Callable[["Call"], _check.Report]
 
 
 class Call:
-    """What a domain function gets: the module's parameters and three facts about this run.
+    """What a domain function gets: the module's parameters, three facts about this run, and a way to run programs.
 
     Attributes:
         params: the options, as documented.
         check_mode: true when nothing may be changed.
         state_dir: where the collection keeps its state on this host.
         run: id of the run that this call belongs to; empty when the module is used on its own.
-        execute: ``AnsibleModule.run_command``: ``execute(argv, **options) -> (rc, stdout, stderr)``.
     """
 
     def __init__(self, module: AnsibleModule) -> None:
@@ -60,7 +59,15 @@ class Call:
         self.check_mode: bool = module.check_mode
         self.state_dir = Path(module.params["state_dir"])
         self.run: str = module.params["run"]
-        self.execute: t.Callable[..., tuple[int, str, str]] = module.run_command
+        self._run_command = module.run_command
+
+    def execute(self, argv: Sequence[str], **options: t.Any) -> tuple[int, str, str]:
+        """Run a program; one that is not installed is an error that says so."""
+        try:
+            rc, out, err = self._run_command(list(argv), handle_exceptions=False, **options)
+        except FileNotFoundError:
+            raise OpsError(f"{argv[0]} is not installed on this host.", f"Install {argv[0]}, or put it in PATH.") from None
+        return rc, out, err
 
 
 def run_module(

@@ -46,7 +46,7 @@ def fingerprint(key: bytes, value: str | bytes) -> str:
 def worth_hiding(values: Iterable[str]) -> set[str]:
     """Return the values that are long enough to be masked, with the forms that they take inside URLs."""
     long_enough = {value for value in values if len(value) >= MIN_LENGTH}
-    return long_enough | {urllib.parse.quote(value, safe="") for value in long_enough}
+    return long_enough | {urllib.parse.quote(value, safe="", errors="surrogateescape") for value in long_enough}
 
 
 def redact(text: str, values: Iterable[str] = ()) -> str:

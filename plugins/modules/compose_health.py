@@ -136,7 +136,7 @@ services:
       elements: dict
 """
 
-from ansible_collections.prosaas.ops.plugins.module_utils import _health, _secrets
+from ansible_collections.prosaas.ops.plugins.module_utils import _health, _health_report, _secrets
 from ansible_collections.prosaas.ops.plugins.module_utils._check import UNKNOWN, Check, Report
 from ansible_collections.prosaas.ops.plugins.module_utils._compose import COMPOSE_OPTIONS, Compose, Project
 from ansible_collections.prosaas.ops.plugins.module_utils._engine import Container, Engine
@@ -168,7 +168,7 @@ def look(call: Call) -> Report:
     model = Compose(project, call.execute).model()
     expected = _health.expectations(model, call.params["services"])
     limits = _health.Limits(*(call.params[name] for name in ("deadline", "window", "crash_loop", "settled")))
-    secrets = _health.secret_values(model, call.params["secret_names"])
+    secrets = _health_report.secret_values(model, call.params["secret_names"])
     try:
         engine = Engine.connect()
 
@@ -176,7 +176,7 @@ def look(call: Call) -> Report:
             return [_secrets.redact(line, secrets) for line in engine.log_tail(container.id, call.params["log_lines"])]
 
         seen = watch(engine, project.name, expected, limits)
-        checks = _health.checks(project, expected, seen, limits, _images(call), tail)
+        checks = _health_report.checks(project, expected, seen, limits, _images(call), tail)
     except Unreachable as error:
         away = Check("compose.engine", "The Docker engine answers", UNKNOWN, error.problem, error.remedy)
         return Report(with_items([away], call.params["items"]), secrets=secrets)

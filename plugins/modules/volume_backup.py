@@ -86,7 +86,8 @@ options:
     default: 30
   keep:
     description:
-      - How many backups are kept, the new one included; at least 1. Older ones go only after the new one has passed.
+      - How many backups are kept, the new one included; at least 1. Older ones go only after the new one has
+        passed, and none goes while an archive is strikingly smaller than before.
       - The newest backup whose volumes did not change while they were read is kept besides.
     type: int
     default: 7

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -49,9 +50,10 @@ def cloud_fault(name: str) -> Iterator[None]:
 def another_image(service: str) -> Iterator[None]:
     """Somebody started a container of this service by hand, from another image."""
     override = PROJECT / "by-hand.json"
-    override.write_text('{"services": {"%s": {"image": "prosaasil-%s:by-hand"}}}' % (service, service))
-    run("docker", "tag", f"prosaasil-{service}:" + run("git", "-C", PROJECT, "rev-parse", "v1.2.0").strip()[:12],
-        f"prosaasil-{service}:by-hand")
+    image = f"prosaasil-{service}"
+    older = run("git", "-C", PROJECT, "rev-parse", "v1.2.0").strip()[:12]
+    override.write_text(json.dumps({"services": {service: {"image": f"{image}:by-hand"}}}))
+    run("docker", "tag", f"{image}:{older}", f"{image}:by-hand")
     files = ["-f", "docker-compose.yml", "-f", "docker-compose.prod.yml"]
     up = ["up", "-d", "--no-build", "--no-deps", service]
     run("docker", "compose", *files, "-f", override, *up, cwd=PROJECT)
@@ -60,7 +62,7 @@ def another_image(service: str) -> Iterator[None]:
         yield
     finally:
         run("docker", "compose", *files, *up, cwd=PROJECT)
-        run("docker", "rmi", f"prosaasil-{service}:by-hand")
+        run("docker", "rmi", f"{image}:by-hand")
 
 
 FAULTS: dict[str, tuple[str, str, str, Fault]] = {

@@ -168,6 +168,13 @@ def test_check_mode_tells_and_does_nothing(project: Stack) -> None:
     assert second["pruned"] == [first]
     assert names(shelf(project)) == [second["backup"]]
 
+    (mountpoint(f"{project.name}_whatsapp_auth") / "creds.json").unlink()
+    (mountpoint(N8N_VOLUME) / "sparse").unlink()
+    shrunk = back_up(project, keep=1, max_drop_percent=1)
+    assert status(shrunk)["backup.size"] == "warn"
+    assert shrunk["pruned"] == []
+    assert names(shelf(project)) == [second["backup"], shrunk["backup"]], "nothing goes while data may be missing"
+
 
 def test_checked_only_looks_and_finds_damage(project: Stack) -> None:
     missing = back_up(project, state="checked")
@@ -207,6 +214,14 @@ def test_a_missing_volume_is_told_and_nothing_half_is_kept(project: Stack) -> No
     optional = back_up(project, volumes=[{"name": "n8n_data"}, {"name": "whatsapp_auth", "required": True}])
     assert optional["verdict"] == "pass"
     assert status(optional)["backup.volume.n8n_data"] == "skip"
+
+
+def test_an_engine_that_is_away_is_one_sentence(project: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    away = back_up(project)
+    assert away["failed"] and not away["changed"]
+    assert status(away) == {"backup.engine": "unknown"}
+    assert "systemctl start docker" in away["msg"]
 
 
 def test_a_volume_that_is_written_to_is_a_warning(project: Stack) -> None:

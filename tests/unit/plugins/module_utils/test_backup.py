@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import gzip
 import hashlib
@@ -89,6 +90,12 @@ def test_an_archive_that_reads_back_differently_gets_no_name(tree: Path, tmp_pat
     with pytest.raises(OpsError, match="reads back differently"):
         _archive.publish(packed)
     assert not target.exists()
+
+
+def test_an_archive_that_lacks_a_member_gets_no_name(tree: Path, tmp_path: Path) -> None:
+    packed = _archive.pack(tree, tmp_path / "data.tar.gz")
+    with pytest.raises(OpsError, match="has 5 members where the directory has 6"):
+        _archive.publish(dataclasses.replace(packed, members=6))
 
 
 def test_a_change_while_it_is_read_is_told(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.prosaas.ops.plugins.module_utils import _health
+from ansible_collections.prosaas.ops.plugins.module_utils import _health, _health_report
 from ansible_collections.prosaas.ops.plugins.module_utils._compose import Project
 from ansible_collections.prosaas.ops.plugins.module_utils._engine import Container, Event, Port
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError
@@ -211,7 +211,7 @@ def test_a_service_that_was_not_waited_for_is_unknown_and_the_cause_is_named() -
         asked.append(one.service)
         return ["first", "no such table"]
 
-    found = {check.id: check for check in _health.checks(project, expected, seen, Limits(), {}, tail)}
+    found = {check.id: check for check in _health_report.checks(project, expected, seen, Limits(), {}, tail)}
     assert found["compose.api.state"].status == "unknown"
     assert "because of migrate" in found["compose.api.state"].evidence
     assert found["compose.migrate.state"].evidence == "exited (1)\nfirst\nno such table"
@@ -222,5 +222,5 @@ def test_a_service_that_was_not_waited_for_is_unknown_and_the_cause_is_named() -
 
 
 def test_secret_values() -> None:
-    found = _health.secret_values(MODEL, ["*_key"])
+    found = _health_report.secret_values(MODEL, ["*_key"])
     assert found == {"k-123456789", "p%40ssw0rd", "p@ssw0rd"}
