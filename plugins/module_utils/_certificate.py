@@ -87,9 +87,9 @@ def judge_key(path: Path, owner: int, mode: int, reader: int) -> Outcome:
 
 def _openssl(execute: Execute, *arguments: str) -> str:
     try:
-        rc, out, err = execute(["openssl", *arguments], handle_exceptions=False)
-    except OSError:
-        raise Unreachable("openssl is not installed on this host.", "Install it: apt-get install openssl") from None
+        rc, out, err = execute(["openssl", *arguments])
+    except OpsError as error:
+        raise Unreachable(error.problem, error.remedy) from None
     if rc:
         last = (err.strip().splitlines() or ["it printed nothing"])[-1]
         raise OpsError(f"openssl {arguments[0]} cannot read {arguments[2]}: {last}", f"Look at it: file {arguments[2]}")

@@ -61,12 +61,7 @@ def compose_version(execute: Execute) -> str:
     remedy = (
         "Install its plugin: apt-get install docker-compose-plugin (Docker's packages) or docker-compose-v2 (Ubuntu)"
     )
-    try:
-        rc, out, _err = execute(["docker", "compose", "version", "--short"], handle_exceptions=False)
-    except OSError:
-        raise OpsError(
-            "The docker command is not installed on this host.", "Install Docker Engine and Compose."
-        ) from None
+    rc, out, _err = execute(["docker", "compose", "version", "--short"])
     if rc or not numbers(out.strip()):
         raise OpsError("docker compose does not work on this host.", remedy)
     return out.strip()

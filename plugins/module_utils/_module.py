@@ -12,6 +12,7 @@ Private to prosaas.ops: not for use by other collections, may change without not
 from __future__ import annotations
 
 import importlib
+import shutil
 import time
 import typing as t
 from collections.abc import Sequence
@@ -63,10 +64,9 @@ class Call:
 
     def execute(self, argv: Sequence[str], **options: t.Any) -> tuple[int, str, str]:
         """Run a program; one that is not installed is an error that says so."""
-        try:
-            rc, out, err = self._run_command(list(argv), handle_exceptions=False, **options)
-        except FileNotFoundError:
-            raise OpsError(f"{argv[0]} is not installed on this host.", f"Install {argv[0]}, or put it in PATH.") from None
+        if shutil.which(argv[0]) is None:
+            raise OpsError(f"{argv[0]} is not installed on this host.", f"Install {argv[0]}, or put it in PATH.")
+        rc, out, err = self._run_command(list(argv), **options)
         return rc, out, err
 
 
