@@ -164,6 +164,8 @@ WHATSAPP_WEBHOOK_SECRET=$(random_hex 32)
 DEMO_FLAVOUR=${DEMO_FLAVOUR:-as_found}
 DEMO_FAULT=
 EOT
+  # Health checks of 15 s and more, as the real application has them, make a deployment long; tests ask more often.
+  [[ -z ${DEMO_HEALTH_INTERVAL:-} ]] || echo "DEMO_HEALTH_INTERVAL=$DEMO_HEALTH_INTERVAL" >>"$file.new"
   mv "$file.new" "$file"
 }
 

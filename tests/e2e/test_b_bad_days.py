@@ -10,7 +10,7 @@ import time
 import typing as t
 
 import pytest
-from conftest import DEMO, PROJECT, ROOT, Stack, run
+from demo_stack import DEMO, PROJECT, ROOT, Stack, run
 
 
 def serves_as_before(stack: Stack, done: t.Any, said: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import pytest
-from conftest import PROJECT, ROOT, Stack, run
+from demo_stack import PROJECT, ROOT, Stack, run
 
 Fault = Callable[[Stack], AbstractContextManager[None]]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import DEMO, PROJECT, ROOT, Stack, run
+from demo_stack import DEMO, PROJECT, ROOT, Stack, run
 
 NAME = "prosaas-demo-host"
 CAPABILITIES = [

@@ -12,7 +12,7 @@ from pathlib import Path
 Check = Callable[[str, str], Iterator[str]]
 
 # Put together here, since this file is under the rule itself.
-MACHINE_PATHS = ("/" + "work/", "../" + "shared", "." + "library/", "." + "pyenv/")
+MACHINE_PATHS = ("/" + "work/", "../" + "shared", "." + "library/", "/root/" + ".")
 REGISTRIES = [
     ".".join(words)
     for words in (

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / ".tests"
 COPY = WORK / "ansible_collections" / "prosaas" / "ops"
 
-# The link that makes a checkout a collection points to its own parent: in the copy it has no purpose.
+# The links that show a checkout as a collection: the copy is one.
 NOT_COPIED = (".collections/",)
 
 

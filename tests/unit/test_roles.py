@@ -100,3 +100,22 @@ def _items(value: t.Any) -> t.Iterator[list[int]]:
         yield value["item"]
     for child in children:
         yield from _items(child)
+
+
+def test_nothing_is_asked_of_the_application_that_it_lacks() -> None:
+    """Every path, key, header and service in the roles' data is one that docs/application.md describes."""
+    text = (ROOT / "docs/application.md").read_text(encoding="utf-8")
+    verify, preflight, deploy = defaults("verify"), defaults("preflight"), defaults("deploy")
+    endpoints = verify["verify_endpoints"]
+    urls = [endpoint["url"] for endpoint in endpoints] + [verify["verify_capacity_endpoint_url"]]
+    paths = [re.sub(r"^https?://[^/]*", "", url) for url in urls]
+    paths += [value for name, value in verify.items() if name.startswith("verify_webhook_") and name.endswith("_path")]
+    headers = [header for endpoint in endpoints for header in endpoint.get("secret_headers", {})]
+    headers += verify["verify_capacity_endpoint_headers"]
+    keys = [verify["verify_capacity_set_key"], verify["verify_capacity_slot_key"].replace("{member}", "")]
+    services = [endpoint["service"] for endpoint in endpoints if "service" in endpoint]
+    services += [*verify["verify_services"], deploy["deploy_migrate_service"], deploy["deploy_proxy_service"]]
+    variables = [*preflight["preflight_env_schema"], verify["verify_capacity_limit_variable"]]
+    wanted = [*paths, *headers, *keys, *services, *variables]
+    assert len(wanted) > 60
+    assert [word for word in wanted if word not in text] == []
