@@ -200,4 +200,3 @@ def tagged(name: str, commit: str) -> str:
 def _plain(name: str, built: bool) -> str:
     """Return the name that Compose looks for: a built image without a tag means ``latest``."""
     return f"{name}:latest" if built and ":" not in name.rpartition("/")[2] else name
-

@@ -149,4 +149,3 @@ def _images_there(app: Application, target: Release) -> Outcome:
             f"Build it anew instead: deploy.yml -e commit={target.commit[:12]}",
         )
     return Outcome(PASS, f"{len(target.images)} images of {target.told()}")
-

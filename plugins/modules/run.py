@@ -60,7 +60,7 @@ options:
     type: str
     choices: ['', passed, verified, unchanged, failed, taken_back, rolled_back, backed_up]
     default: ''
-  message:
+  summary:
     description: One sentence about the outcome, for the record.
     type: str
     default: ''
@@ -135,7 +135,7 @@ OPTIONS = {
         "choices": ["", "passed", "verified", "unchanged", "failed", "taken_back", "rolled_back", "backed_up"],
         "default": "",
     },
-    "message": {"type": "str", "default": ""},
+    "summary": {"type": "str", "default": ""},
     "keep_runs": {"type": "int", "default": 30},
     "records_dir": {"type": "str", "default": ""},
 }
@@ -148,7 +148,7 @@ def begin_or_end(call: Call) -> Report:
         return Report(facts=facts)
     if call.check_mode or not call.run:
         return Report(facts={"record": ""})
-    record, path = _run.end(call.state_dir, call.run, given["outcome"], given["message"], given["keep_runs"])
+    record, path = _run.end(call.state_dir, call.run, given["outcome"], given["summary"], given["keep_runs"])
     return Report(facts={"record": str(path), "content": record})
 
 

@@ -170,3 +170,20 @@ def test_it_runs_installed_from_the_tarball_and_from_a_thin_project(deployed: St
     command = [bin_dir / "ansible-playbook", "verify.yml", *inventory, *extra]
     assert "failed=0" in run(*command, cwd=thin, env=environment, seconds=300)
 
+
+def test_backup_holds_what_a_rebuilt_host_would_miss(deployed: Stack) -> None:
+    before = deployed.ids()
+    done = deployed.play("backup")
+    assert done.code == 0
+    assert deployed.record()["outcome"] == "backed_up"
+    assert deployed.ids() == before, "nothing was stopped"
+    newest = max((DEMO / "state/backups").iterdir())
+    files = {path.name for path in newest.rglob("*") if path.is_file()}
+    assert {"manifest.json", ".env", "prosaas-origin.crt", "prosaas-origin.key"} <= files
+    assert all(path.stat().st_mode & 0o077 == 0 for path in newest.rglob("*") if path.is_file())
+    members = []
+    for name in ("n8n_data", "whatsapp_auth"):
+        with tarfile.open(next(newest.glob(f"{name}_*.tar.gz"))) as archive:
+            members += [Path(member).name for member in archive.getnames()]
+    assert {"database.sqlite", "creds.json"} <= set(members)
+    assert deployed.play("backup", "-e", "backup_state=checked").stats["changed"] == 0

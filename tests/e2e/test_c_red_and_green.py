@@ -47,28 +47,44 @@ def cloud_fault(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def another_image(service: str) -> Iterator[None]:
-    """Somebody started a container of this service by hand, from another image."""
-    override = PROJECT / "by-hand.json"
-    image = f"prosaasil-{service}"
-    older = run("git", "-C", PROJECT, "rev-parse", "v1.2.0").strip()[:12]
-    override.write_text(json.dumps({"services": {service: {"image": f"{image}:by-hand"}}}))
-    run("docker", "tag", f"{image}:{older}", f"{image}:by-hand")
+def by_hand(service: str, **changes: object) -> Iterator[None]:
+    """Somebody recreated a container by hand, with something else about it."""
     files = ["-f", "docker-compose.yml", "-f", "docker-compose.prod.yml"]
-    up = ["up", "-d", "--no-build", "--no-deps", service]
+    up = ["up", "-d", "--no-build", "--no-deps", "--wait", service]
+    override = PROJECT / "by-hand.json"
+    override.write_text(json.dumps({"services": {service: changes}}))
     run("docker", "compose", *files, "-f", override, *up, cwd=PROJECT)
     override.unlink()
+    # As a person would: the proxy looks up the new address.
+    run("docker", "exec", "prosaasil-nginx-1", "nginx", "-s", "reload")
     try:
         yield
     finally:
         run("docker", "compose", *files, *up, cwd=PROJECT)
-        run("docker", "rmi", f"{image}:by-hand")
+        run("docker", "exec", "prosaasil-nginx-1", "nginx", "-s", "reload")
+
+
+def older_image(service: str) -> AbstractContextManager[None]:
+    older = run("git", "-C", PROJECT, "rev-parse", "v1.2.0").strip()[:12]
+    return by_hand(service, image=f"prosaasil-{service}:{older}")
 
 
 FAULTS: dict[str, tuple[str, str, str, Fault]] = {
     # fault: playbook, check id, what it must turn to, how the fault is made
     "a service is stopped": ("verify", "compose.worker.state", "fail", lambda stack: stopped("worker")),
-    "a service runs another image": ("verify", "compose.frontend.image", "fail", lambda stack: another_image("frontend")),
+    "a service runs another image": ("verify", "compose.frontend.image", "fail", lambda stack: older_image("frontend")),
+    "Flask is dead behind a green health check": (
+        "verify",
+        "endpoint.api_health",
+        "fail",
+        lambda stack: by_hand("prosaas-api", environment={"DEMO_FAULT": "dead_flask"}),
+    ),
+    "the webhook takes forged calls": (
+        "verify",
+        "webhook.unsigned",
+        "fail",
+        lambda stack: by_hand("prosaas-calls", environment={"DEMO_FAULT": "webhook_unchecked"}),
+    ),
     "redis is stopped": ("verify", "compose.redis.state", "fail", lambda stack: stopped("redis")),
     "a slot leaked": ("verify", "capacity.leaked", "fail", leaked_slot),
     "the bucket does not answer": ("preflight", "r2.reachable", "unknown", lambda stack: cloud_fault("r2-down")),

@@ -62,7 +62,7 @@ def random_file(chance: random.Random) -> str:
     if chance.random() < 0.2:
         return "".join(chance.choices(PIECES + RARE * 4, k=chance.randint(1, 12)))
     lines = []
-    for _ in range(chance.randint(1, 4)):
+    for _each in range(chance.randint(1, 4)):
         quote = chance.choice(["", "", '"', "'"])
         body = "".join(chance.choices(PIECES * 12 + RARE, k=chance.randint(0, 6)))
         if quote and chance.random() < 0.9:
@@ -108,7 +108,7 @@ def seen_by_us(text: str) -> Views | None:
 def test_files_are_read_as_the_real_compose_reads_them(tmp_path: Path) -> None:
     print(f"ENV_SEED={SEED} ENV_FILES={FILES}")
     chance = random.Random(SEED)
-    texts = [*BY_HAND, *(random_file(chance) for _ in range(FILES))]
+    texts = [*BY_HAND, *(random_file(chance) for _each in range(FILES))]
     with ThreadPoolExecutor(2) as pool:
         theirs = list(pool.map(seen_by_compose, texts, (tmp_path / str(number) for number in range(len(texts)))))
     disagreed = [(text, view) for text, view in zip(texts, theirs) if seen_by_us(text) != view]

@@ -99,7 +99,7 @@ def probe(app: Stack, service: str = "prosaas-calls", **options: t.Any) -> dict[
 
 
 def wait_for_port(address: str, port: int) -> None:
-    for _ in range(100):
+    for _each in range(100):
         try:
             socket.create_connection((address, port), timeout=1).close()
             return

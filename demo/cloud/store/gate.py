@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import time
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone

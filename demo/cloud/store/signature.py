@@ -91,7 +91,7 @@ def read_claim(headers: Headers, query: str) -> Claim | None:
     claim = Claim(
         access_key, region, timestamp, tuple(fields["SignedHeaders"].split(";")), fields["Signature"], lifetime
     )
-    _ = claim.signed_at  # a timestamp that is none is as malformed as the rest
+    _time = claim.signed_at  # a timestamp that is none is as malformed as the rest
     return claim
 
 

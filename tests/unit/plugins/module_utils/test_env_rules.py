@@ -92,8 +92,8 @@ def test_a_bad_value_is_told_without_showing_it(kind: str, value: str, parameter
 
 def test_random_secrets_of_every_usual_making_pass() -> None:
     for make in (secrets.token_hex, secrets.token_urlsafe):
-        assert all(_env_types.secret(make(32)) == "" for _ in range(200))
-        assert all(_env_types.secret(make(16), min_length=16, min_bits=40) == "" for _ in range(200))
+        assert all(_env_types.secret(make(32)) == "" for _each in range(200))
+        assert all(_env_types.secret(make(16), min_length=16, min_bits=40) == "" for _each in range(200))
 
 
 def judged(text: str, schema: dict[str, t.Any] | None = None, rules: t.Sequence[t.Any] = (), **more: t.Any) -> t.Any:

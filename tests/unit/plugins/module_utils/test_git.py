@@ -15,7 +15,7 @@ from ansible_collections.prosaas.ops.plugins.module_utils._git import Git, commi
 
 
 def execute(argv: list[str], environ_update: dict[str, str] | None = None, **_: t.Any) -> tuple[int, str, str]:
-    done = subprocess.run(argv, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin", **(environ_update or {})})
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin", **(environ_update or {})})
     return done.returncode, done.stdout, done.stderr
 
 

@@ -73,7 +73,7 @@ def test_check_mode_writes_nothing_and_tells_who_holds_the_lease(tmp_path: Path)
 
 
 def test_old_run_directories_go_and_records_stay(tmp_path: Path) -> None:
-    for _ in range(4):
+    for _number in range(4):
         _run.end(tmp_path, begin(tmp_path), "verified", "", 2)
     assert len(list((tmp_path / "runs").iterdir())) == 2
     assert len(list((tmp_path / "records").iterdir())) == 4

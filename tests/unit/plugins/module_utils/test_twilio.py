@@ -60,14 +60,14 @@ def test_twilios_own_validator_agrees_and_only_with_the_unaltered() -> None:
     letters = string.ascii_letters + string.digits + " +&=%/?äשö🙂"
 
     def word(least: int = 1) -> str:
-        return "".join(draw.choice(letters) for _ in range(draw.randint(least, 12)))
+        return "".join(draw.choice(letters) for _each in range(draw.randint(least, 12)))
 
-    for _ in range(300):
+    for _each in range(300):
         token = word()
         port = draw.choice(["", ":443", ":8443", ":80"])
         query = draw.choice(["", "?" + urllib.parse.urlencode({word(): word(0), word(): word(0)})])
         url = f"{draw.choice(['https', 'http'])}://a.test{port}/{urllib.parse.quote(word())}{query}"
-        params = {word(): word(0) for _ in range(draw.randint(0, 6))}
+        params = {word(): word(0) for _each in range(draw.randint(0, 6))}
         signed = _twilio.signature(token, url, params)
         validator = RequestValidator(token)
         assert validator.validate(url, params, signed), (url, params)

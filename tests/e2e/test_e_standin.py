@@ -19,6 +19,9 @@ ONE_SHOTS = {"migrate", "indexer", "backfill"}
 RUNNING = {
     "nginx", "redis", "prosaas-api", "prosaas-calls", "worker", "scheduler", "baileys", "n8n", "frontend",
 }
+# Like the other tests here it needs the demo up.
+pytestmark = pytest.mark.usefixtures("deployed")
+
 SITE = "https://prosaas.test"
 
 
