@@ -18,10 +18,10 @@ import re
 import secrets
 import typing as t
 import urllib.parse
-from xml.etree import ElementTree
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from xml.etree import ElementTree
 
 from ._check import FAIL, PASS, Outcome, Report, timed
 from ._errors import OpsError

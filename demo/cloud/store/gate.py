@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import io
 import time
-from xml.etree import ElementTree
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Callable
+from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from bucket import Store, wanted_state
