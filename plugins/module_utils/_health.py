@@ -180,7 +180,7 @@ def _judge_running(expected: Expectation, container: Container, answer: Answer |
         return Judgement(False, False, "still running")
     if expected.probe:
         own = f"; its own health check says {container.health}, which is not asked" if container.health else ""
-        said = f"running, {answer.said}{own}" if answer else "running, not probed yet"
+        said = f"running, {answer.said.rstrip('.')}{own}" if answer else "running, not probed yet"
         return Judgement(bool(answer and answer.good), False, said)
     if expected.how == RUNNING:
         return Judgement(True, False, "running")

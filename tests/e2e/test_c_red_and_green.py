@@ -168,6 +168,7 @@ def test_no_secret_in_what_is_printed_or_kept(deployed: Stack) -> None:
     lines = (PROJECT / ".env").read_text().splitlines()
     named = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
     words = ("SECRET", "TOKEN", "PASSWORD", "API_KEY", "ENCRYPTION_KEY", "DATABASE_URL")
+    del named["GCP_SECRETS_DIR"]  # a folder's name
     secrets = {value for name, value in named.items() if any(word in name for word in words) and len(value) >= 16}
     secrets |= {value.split(":")[2].split("@")[0] for value in list(secrets) if value.startswith("postgresql://")}
     assert len(secrets) > 10
