@@ -24,15 +24,28 @@ from ._release import Release, new_id
 LAST_LINES = 25
 
 
-def build(app: Application, commit: str, log: Path, rebuild: bool, check_mode: bool) -> tuple[Release | None, list[str]]:
+class Built(t.NamedTuple):
+    """What a build made.
+
+    Attributes:
+        release: the new release; none in check mode.
+        services: those whose image was, or would be, built.
+        adopted: the release of what ran here before the collection came; none from the second deployment on.
+    """
+
+    release: Release | None
+    services: list[str]
+    adopted: Release | None
+
+
+def build(app: Application, commit: str, log: Path, rebuild: bool, check_mode: bool) -> Built:
     """Make the release of a commit: check it out beside the project directory, build what is missing, write it down.
 
     Compose's own image names are not moved: every image gets the name with the commit as its tag.
-    Returns the release (``None`` in check mode) and the services that were, or would be, built.
     """
     if check_mode:
-        return None, _to_build(app, _tagged_names(peek(app, commit), commit), rebuild)
-    adopt(app)
+        return Built(None, _to_build(app, _tagged_names(peek(app, commit), commit), rebuild), None)
+    adopted = adopt(app)
     compose, model = staged(app, commit)
     tagged_names = _tagged_names(model, commit)
     to_build = _to_build(app, tagged_names, rebuild)
@@ -56,7 +69,7 @@ def build(app: Application, commit: str, log: Path, rebuild: bool, check_mode: b
         versions=versions(app),
     )
     app.store.put(release)
-    return release, to_build
+    return Built(release, to_build, adopted)
 
 
 def _tagged_names(model: Mapping[str, t.Any], commit: str) -> dict[str, str]:

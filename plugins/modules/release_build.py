@@ -49,6 +49,12 @@ release:
   description: Id of the release that was made; empty in check mode.
   returned: success
   type: str
+adopted:
+  description:
+    - Id of the release that was made of what ran here before the collection came, to which the first deployment can be taken
+      back; empty otherwise.
+  returned: success
+  type: str
 built:
   description: Services whose image was, or would be, built.
   returned: success
@@ -80,8 +86,13 @@ OPTIONS = {
 def build(call: Call) -> Report:
     app = Application(call.params, call.execute, call.check_mode)
     log = _journal.run_dir(call.state_dir, call.run or "alone") / "build.log"
-    release, built = _build.build(app, call.params["commit"], log, call.params["rebuild"], call.check_mode)
-    facts = {"release": release.id if release else "", "built": built, "build_log": str(log)}
+    built = _build.build(app, call.params["commit"], log, call.params["rebuild"], call.check_mode)
+    facts = {
+        "release": built.release.id if built.release else "",
+        "adopted": built.adopted.id if built.adopted else "",
+        "built": built.services,
+        "build_log": str(log),
+    }
     return Report(facts=facts, secrets=app.secrets(), changed=True)
 
 

@@ -59,6 +59,28 @@ def test_after_the_switch_it_is_taken_back(deployed: Stack, fault: str, said: st
     assert deployed.play("verify").code == 0
 
 
+def test_the_first_deployment_over_a_stack_started_by_hand_is_taken_back_too(deployed: Stack) -> None:
+    """What runs before the collection comes is kept as a release; here the collection's memory is taken away for that."""
+    state, aside = DEMO / "state", DEMO / "state.aside"
+    names = ("current.json", "releases")
+    aside.mkdir()
+    for name in names:
+        (state / name).rename(aside / name)
+    try:
+        done = deployed.play("deploy", "-e", "commit=bad/webhook_unchecked")
+        serves_as_before(deployed, done, "webhook.unsigned")
+        record = deployed.record()
+        assert (record["outcome"], record["release_before"]) == ("taken_back", None)
+        assert record["release_after"]["adopted"] or record["release_after"]["verified"]
+        assert record["release_after"]["commit"] == deployed.commit("main")
+    finally:
+        for name in names:
+            run("rm", "-rf", state / name)
+            (aside / name).rename(state / name)
+        aside.rmdir()
+    assert deployed.play("deploy").stats["failed"] == 0
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

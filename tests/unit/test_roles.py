@@ -105,7 +105,7 @@ def _items(value: t.Any) -> t.Iterator[list[int]]:
 def test_nothing_is_asked_of_the_application_that_it_lacks() -> None:
     """Every path, key, header and service in the roles' data is one that docs/application.md describes."""
     text = (ROOT / "docs/application.md").read_text(encoding="utf-8")
-    verify, preflight, deploy = defaults("verify"), defaults("preflight"), defaults("deploy")
+    verify, preflight, deploy, shared = (defaults(role) for role in ("verify", "preflight", "deploy", "prosaas"))
     endpoints = verify["verify_endpoints"]
     urls = [endpoint["url"] for endpoint in endpoints] + [verify["verify_capacity_endpoint_url"]]
     paths = [re.sub(r"^https?://[^/]*", "", url) for url in urls]
@@ -114,7 +114,7 @@ def test_nothing_is_asked_of_the_application_that_it_lacks() -> None:
     headers += verify["verify_capacity_endpoint_headers"]
     keys = [verify["verify_capacity_set_key"], verify["verify_capacity_slot_key"].replace("{member}", "")]
     services = [endpoint["service"] for endpoint in endpoints if "service" in endpoint]
-    services += [*verify["verify_services"], deploy["deploy_migrate_service"], deploy["deploy_proxy_service"]]
+    services += [*verify["verify_services"], deploy["deploy_migrate_service"], shared["prosaas_proxy_service"]]
     variables = [*preflight["preflight_env_schema"], verify["verify_capacity_limit_variable"]]
     wanted = [*paths, *headers, *keys, *services, *variables]
     assert len(wanted) > 60
