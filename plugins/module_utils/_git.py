@@ -42,6 +42,11 @@ def last_line(printed: str) -> str:
     return lines[-1] if lines else "it printed nothing"
 
 
+def is_id(name: str) -> bool:
+    """Whether a name may be a full or short commit id."""
+    return bool(_HEX.fullmatch(name))
+
+
 class Git:
     """Runs git in one checkout."""
 
@@ -96,7 +101,7 @@ class Git:
             found = self._commit(candidate)
             if found:
                 return found
-        if not _HEX.fullmatch(name):
+        if not is_id(name):
             raise OpsError(
                 f"{name} is no branch, tag or commit of {self.remote}.", f"See: git -C {self.directory} branch -r"
             )

@@ -13,7 +13,7 @@ import typing as t
 from ._check import FAIL, PASS, WARN, Outcome, Report, timed
 from ._deploy import Application
 from ._errors import OpsError
-from ._git import commit_name
+from ._git import commit_name, is_id
 from ._release import Release
 
 # Lines of the deployment checklist: code pulled, tree clean, right branch, rollback tested.
@@ -46,8 +46,7 @@ def deploy(app: Application, wanted: t.Any, branch: str, check_mode: bool) -> Re
 
 def rollback(app: Application, wanted: t.Any, release: str) -> Report:
     """Plan a return to a retained release; it must be complete on this host."""
-    commit = commit_name(wanted) if wanted != "" else ""
-    target = app.store.find(commit, release)
+    target = app.store.find(_kept_commit(app, wanted), release)
     current = app.store.current()
     checks = [
         timed("release.images", "its images are on this host", (), lambda: _images_there(app, target)),
@@ -65,6 +64,14 @@ def rollback(app: Application, wanted: t.Any, release: str) -> Report:
         "differs": [name for name in names if name.startswith("variable ")],
     }
     return Report(checks=checks, facts={"plan": plan}, secrets=app.secrets())
+
+
+def _kept_commit(app: Application, wanted: t.Any) -> str:
+    """Return the id, or its beginning, of what is asked for; names are looked up in the checkout, nothing is fetched."""
+    if wanted == "":
+        return ""
+    name = commit_name(wanted)
+    return name if is_id(name) else app.git.resolve(name)
 
 
 def _back_to(app: Application, current: Release | None) -> str:

@@ -28,7 +28,7 @@ options:
     default: deploy
   commit:
     description:
-      - Branch, tag, full or short commit id. Must be a string.
+      - Branch, tag, full or short commit id. Must be a string. For O(goal=rollback) names are looked up in the checkout as it is.
       - Empty for the tip of O(branch), or, for O(goal=rollback), the newest earlier release that was verified.
     type: raw
     default: ''
