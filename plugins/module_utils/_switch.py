@@ -64,11 +64,15 @@ def keep(app: Application, retention: int, check_mode: bool) -> tuple[Release | 
 
 
 def superfluous(app: Application, current: Release, retention: int) -> list[Release]:
-    """Return the releases to let go: older than the newest ``retention`` that may serve again, never the current one."""
+    """Return the releases to let go: beyond the newest ``retention`` that may serve again, the current one included.
+
+    The newest good release of another commit always stays, however often the configuration alone was released since.
+    """
     others = sorted((r for r in app.store.all() if r.id != current.id), key=lambda r: r.id, reverse=True)
-    kept = [r for r in others if r.eligible][: max(1, retention - 1)]
-    oldest = min((r.id for r in kept), default="")
-    return [r for r in others if r not in kept and r.id < (oldest or current.id)]
+    newest = [r for r in others if r.eligible][: max(1, retention - 1)]
+    oldest = min((r.id for r in newest), default=current.id)
+    kept = {r.id for r in (*newest, app.store.fallback()) if r}
+    return [r for r in others if r.id not in kept and (r.eligible or r.id < oldest)]
 
 
 def let_go(app: Application, release: Release) -> None:

@@ -108,6 +108,13 @@ def test_retention_never_lets_go_of_the_serving_one_or_the_last_to_go_back_to(st
     assert len(kept) == max(2, min(5, retention))
 
 
+def test_retention_keeps_another_commit_behind_many_releases_of_the_configuration_alone(store: Store) -> None:
+    releases = [release(1, A), release(2, B), *(release(n, C) for n in (3, 4, 5, 6))]
+    fill(store, *releases)
+    gone = _switch.superfluous(_Application(store), releases[-1], 2)  # type: ignore[arg-type]
+    assert sorted(r.id for r in gone) == [releases[n].id for n in (0, 2, 3)]
+
+
 def test_retention_keeps_good_ones_behind_many_bad_ones(store: Store) -> None:
     releases = [release(1, A), *(release(n, B, verified=False) for n in (2, 3, 4)), release(5, C)]
     fill(store, *releases)
