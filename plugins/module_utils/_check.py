@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
-from ._errors import OpsError
+from ._errors import OpsError, Unreachable
 
 PASS, WARN, FAIL, UNKNOWN, SKIP = "pass", "warn", "fail", "unknown", "skip"
 STATUSES = (FAIL, UNKNOWN, WARN, PASS, SKIP)  # worst first: the order in which they are shown
@@ -110,8 +110,6 @@ def stopwatch() -> t.Iterator[t.Callable[[], float]]:
 
 def timed(check_id: str, title: str, item: Iterable[int], look: t.Callable[[], Outcome]) -> Check:
     """Run one look and turn its answer into a check; an :class:`OpsError` is a fail, an ``Unreachable`` unknown."""
-    from ._errors import Unreachable
-
     with stopwatch() as seconds:
         try:
             outcome = look()

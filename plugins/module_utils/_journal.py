@@ -23,6 +23,11 @@ def now() -> str:
     return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def stamp() -> str:
+    """Return the time as ids begin with it: UTC, so that names sort by age."""
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+
+
 def run_dir(state_dir: Path, run: str) -> Path:
     return state_dir / "runs" / run
 

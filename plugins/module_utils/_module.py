@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import importlib
 import shutil
-import time
 import typing as t
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,16 +90,16 @@ def run_module(
     if missing:
         _leave(module, _check.Report(checks=[_no_runtime(module, missing)]), 0.0)
         return
-    start = time.monotonic()
-    try:
-        call = Call(module)
-        with _lease.working(call.state_dir, call.run, mutates and not module.check_mode):
-            report = domain(call)
-    except OpsError as error:
-        seconds = round(time.monotonic() - start, 3)
-        _write_journal(module, {"status": "failed", "msg": str(error), "seconds": seconds})
-        module.fail_json(msg=str(error), seconds=seconds, **error.details)
-    _leave(module, report, round(time.monotonic() - start, 3))
+    with _check.stopwatch() as seconds:
+        try:
+            call = Call(module)
+            with _lease.working(call.state_dir, call.run, mutates and not module.check_mode):
+                report = domain(call)
+        except OpsError as error:
+            took = seconds()
+            _write_journal(module, {"status": "failed", "msg": str(error), "seconds": took})
+            module.fail_json(msg=str(error), seconds=took, **error.details)
+        _leave(module, report, seconds())
 
 
 def _enter_runtime(module: AnsibleModule, needs: Sequence[str]) -> list[str]:

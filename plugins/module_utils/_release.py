@@ -11,13 +11,12 @@ Private to prosaas.ops: not for use by other collections, may change without not
 
 from __future__ import annotations
 
-import datetime
 import typing as t
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from . import _secrets, _store
+from . import _journal, _secrets, _store
 from ._errors import OpsError
 
 
@@ -95,8 +94,7 @@ def _changed(mine: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:
 
 
 def new_id(commit: str) -> str:
-    stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-    return f"{stamp}-{commit[:12]}"
+    return f"{_journal.stamp()}-{commit[:12]}"
 
 
 class Store:

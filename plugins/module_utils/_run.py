@@ -8,7 +8,6 @@ Private to prosaas.ops: not for use by other collections, may change without not
 
 from __future__ import annotations
 
-import datetime
 import secrets
 import shutil
 import socket
@@ -24,8 +23,7 @@ from ._release import Store
 
 def new_id(playbook: str) -> str:
     """Return an id that sorts by time: ``20261122T210501Z-deploy-5f1e``."""
-    stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-    return f"{stamp}-{playbook}-{secrets.token_hex(2)}"
+    return f"{_journal.stamp()}-{playbook}-{secrets.token_hex(2)}"
 
 
 def begin(state_dir: Path, asked: Mapping[str, t.Any], with_lease: bool, dead: str, check_mode: bool) -> dict[str, t.Any]:
