@@ -26,6 +26,16 @@ options:
       - The module runs again under its Python when the interpreter of the task lacks a package.
     type: path
     default: /var/lib/prosaas/runtime
+  items:
+    description: Lines of the deployment checklist that a check proves, by check id or pattern of ids.
+    type: dict
+    default: {}
+  gather:
+    description:
+      - Return what was found without failing the task, whatever it is. M(prosaas.ops.verdict) judges it later,
+        together with what other modules found, so that an operator reads all of it at once.
+    type: bool
+    default: false
   advisory:
     description:
       - Patterns (as in a shell, V(compose.n8n.*)) of check ids whose failure is shown but does not fail the task.
@@ -49,6 +59,30 @@ options:
         required: true
       reason:
         description: Why.
+        type: str
+        required: true
+      until:
+        description: Last day on which it holds, as V(YYYY-MM-DD).
+        type: str
+        required: true
+  attestations:
+    description:
+      - Answers of people to what no machine can know. They count for checks that ask a C(question) and are V(unknown)
+        otherwise, are recorded as what they are, and never make a V(pass). An expired one counts as absent.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      check:
+        description: Check id, or a pattern of check ids.
+        type: str
+        required: true
+      by:
+        description: Who says so.
+        type: str
+        required: true
+      reason:
+        description: What was looked at, where and when.
         type: str
         required: true
       until:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from . import _cloudflare, _object_store
 from ._check import FAIL, PASS, UNKNOWN, WARN, Check, Outcome, Report, timed
@@ -36,12 +36,10 @@ class Want:
     Attributes:
         prefixes: parts of the bucket that must be protected; an empty prefix is the whole bucket.
         lock_days: how long a lock rule must hold to stand in for versioning.
-        items: lines of the checklist by check id.
     """
 
     prefixes: Sequence[str] = ("",)
     lock_days: float = 30
-    items: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 def judge_reachable(seen: Access, endpoint: str) -> Outcome:
@@ -208,7 +206,7 @@ def inspect(
                 lambda: judge_versioning(version.result(), _settled(locks.result), want, on_cloudflare),
             ),
         ]
-        checks: list[Check] = [timed(name, title, want.items.get(name, ()), look) for name, title, look in looks]
+        checks: list[Check] = [timed(name, title, (), look) for name, title, look in looks]
         status = _settled(version.result)
     return Report(
         checks=checks,

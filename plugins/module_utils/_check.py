@@ -20,6 +20,7 @@ from ._errors import OpsError, Unreachable
 
 PASS, WARN, FAIL, UNKNOWN, SKIP = "pass", "warn", "fail", "unknown", "skip"
 STATUSES = (FAIL, UNKNOWN, WARN, PASS, SKIP)  # worst first: the order in which they are shown
+Found = t.TypeVar("Found")
 
 
 @dataclass
@@ -32,6 +33,8 @@ class Check:
         status: ``pass``, ``warn``, ``fail``, ``unknown`` (could not be verified; never counts as a pass) or ``skip``.
         evidence: what was seen; never a secret.
         remedy: the next command or edit; required for anything but ``pass`` and ``skip``.
+        question: what a person has to answer where no machine can know; only with ``unknown``. Such a check alone can
+            be attested: what a machine could have found out is no matter of opinion.
         item: line numbers of the deployment checklist that this proves; empty when beyond the checklist.
         seconds: how long it took.
     """
@@ -41,6 +44,7 @@ class Check:
     status: str
     evidence: str = ""
     remedy: str = ""
+    question: str = ""
     item: list[int] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -50,11 +54,12 @@ class Check:
 
 
 class Outcome(t.NamedTuple):
-    """Status, evidence and remedy: what a checking function answers when its caller knows id and title."""
+    """What a checking function answers when its caller knows id and title: the rest of a :class:`Check`."""
 
     status: str
     evidence: str
     remedy: str = ""
+    question: str = ""
 
 
 @dataclass
@@ -70,33 +75,43 @@ class Report:
 
 @dataclass
 class Policy:
-    """Which checks may fail without stopping, and which failures somebody has accepted.
+    """Which checks may fail without stopping, which failures somebody has accepted, and what a person vouches for.
 
     Attributes:
         advisory: patterns (``fnmatch``) of check ids whose failure is shown but does not stop.
         waivers: ``{check, by, reason, until}``; ``until`` is the last day (YYYY-MM-DD) on which it holds.
+        attestations: the same, as answers to what no machine can know.
     """
 
     advisory: Sequence[str] = ()
     waivers: Sequence[dict[str, t.Any]] = ()
+    attestations: Sequence[dict[str, t.Any]] = ()
     today: datetime.date = field(default_factory=datetime.date.today)
 
     def required(self, check_id: str) -> bool:
         return not any(fnmatch.fnmatchcase(check_id, pattern) for pattern in self.advisory)
 
-    def waiver(self, check_id: str) -> dict[str, t.Any] | None:
-        for waiver in self.waivers:
-            if fnmatch.fnmatchcase(check_id, waiver["check"]) and self.today <= _day(waiver):
-                return waiver
+    def waiver(self, check: Check) -> dict[str, t.Any] | None:
+        return self._holding(self.waivers, check.id) if check.status in (FAIL, UNKNOWN, WARN) else None
+
+    def attestation(self, check: Check) -> dict[str, t.Any] | None:
+        return self._holding(self.attestations, check.id) if check.status == UNKNOWN and check.question else None
+
+    def _holding(self, given: Sequence[dict[str, t.Any]], check_id: str) -> dict[str, t.Any] | None:
+        for one in given:
+            if fnmatch.fnmatchcase(check_id, one["check"]) and self.today <= _day(one):
+                return one
         return None
 
 
-def _day(waiver: dict[str, t.Any]) -> datetime.date:
+def _day(given: dict[str, t.Any]) -> datetime.date:
+    if not str(given["by"]).strip():
+        raise OpsError(f"Nobody stands behind what is said of {given['check']}: by is empty.", "Name a person.")
     try:
-        return datetime.date.fromisoformat(str(waiver["until"]))
+        return datetime.date.fromisoformat(str(given["until"]))
     except ValueError:
         raise OpsError(
-            f"The waiver for {waiver['check']} has until={waiver['until']!r}, which is no date.",
+            f"What is said of {given['check']} has until={given['until']!r}, which is no date.",
             "Write it as YYYY-MM-DD.",
         ) from None
 
@@ -112,64 +127,118 @@ def timed(check_id: str, title: str, item: Iterable[int], look: t.Callable[[], O
     """Run one look and turn its answer into a check; an :class:`OpsError` is a fail, an ``Unreachable`` unknown."""
     with stopwatch() as seconds:
         try:
-            outcome = look()
+            found = look()
         except Unreachable as error:
-            outcome = Outcome(UNKNOWN, error.problem, error.remedy)
+            found = Outcome(UNKNOWN, error.problem, error.remedy)
         except OpsError as error:
-            outcome = Outcome(FAIL, error.problem, error.remedy)
-        return Check(check_id, title, outcome.status, outcome.evidence, outcome.remedy, list(item), seconds())
+            found = Outcome(FAIL, error.problem, error.remedy)
+        return Check(check_id, title, *found, list(item), seconds())
 
 
-def verdict(checks: Sequence[Check], policy: Policy, check_mode: bool = False) -> dict[str, t.Any]:
-    """Turn checks into the part of a module's result that all checking modules share.
+def judged(checks: Sequence[Check], policy: Policy) -> list[dict[str, t.Any]]:
+    """Return the checks as rows, worst first, each with ``required``, ``waiver`` and ``attestation``."""
+    return [
+        {
+            **asdict(check),
+            "required": policy.required(check.id),
+            "waiver": policy.waiver(check),
+            "attestation": policy.attestation(check),
+        }
+        for check in worst_first(checks, lambda check: check.status)
+    ]
 
-    Returns ``checks`` (worst first, with ``required`` and ``waiver``), ``counts``, ``verdict``, ``stops`` and ``msg``.
-    A failed or unknown check that is required and not waived stops. In check mode an unknown does not stop, since
-    what would make it known may be what check mode must not do; it is still named.
+
+def worst_first(found: Iterable[Found], status: t.Callable[[Found], str]) -> list[Found]:
+    return sorted(found, key=lambda one: STATUSES.index(status(one)))
+
+
+def verdict(rows: Sequence[dict[str, t.Any]], check_mode: bool = False) -> dict[str, t.Any]:
+    """Turn judged rows into the part of a result that all checking modules share.
+
+    Returns ``checks``, ``counts``, ``verdict``, ``stops`` and ``msg``.
+    A failed or unknown check that is required, not waived and not attested stops. In check mode an unknown does not
+    stop, since what would make it known may be what check mode must not do; it is still named.
     """
-    rows = []
-    for check in sorted(checks, key=lambda c: STATUSES.index(c.status)):
-        row = asdict(check)
-        row["required"] = policy.required(check.id)
-        row["waiver"] = policy.waiver(check.id) if check.status in (FAIL, UNKNOWN, WARN) else None
-        rows.append(row)
-    counts = {status: sum(row["status"] == status for row in rows) for status in STATUSES}
-    standing = [row for row in rows if row["required"] and not row["waiver"]]
-    failed = [row for row in standing if row["status"] == FAIL]
-    unknown = [row for row in standing if row["status"] == UNKNOWN]
-    worst = FAIL if failed else UNKNOWN if unknown else WARN if _has_remarks(rows) else PASS
+    failed, unknown = standing(rows, FAIL), standing(rows, UNKNOWN)
+    worst = FAIL if failed else UNKNOWN if unknown else WARN if remarks(rows) else PASS
     return {
-        "checks": rows,
-        "counts": counts,
+        "checks": list(rows),
+        "counts": counts(rows),
         "verdict": worst,
         "stops": bool(failed or (unknown and not check_mode)),
-        "msg": _sentence(rows, failed, unknown, counts),
+        "msg": _sentence(rows, failed, unknown),
     }
 
 
-def _has_remarks(rows: Sequence[dict[str, t.Any]]) -> bool:
-    return any(row["status"] in (FAIL, UNKNOWN, WARN) for row in rows)
+def counts(rows: Sequence[dict[str, t.Any]]) -> dict[str, int]:
+    return {status: sum(row["status"] == status for row in rows) for status in STATUSES}
+
+
+def standing(rows: Sequence[dict[str, t.Any]], status: str) -> list[dict[str, t.Any]]:
+    """Return the rows of a status that count: required, and neither waived nor attested."""
+    return [row for row in rows if row["status"] == status and not _excused(row)]
+
+
+def remarks(rows: Sequence[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """Return what is to be looked at and stops nothing."""
+    stops = {id(row) for status in (FAIL, UNKNOWN) for row in standing(rows, status)}
+    return [row for row in rows if row["status"] in (FAIL, UNKNOWN, WARN) and id(row) not in stops]
+
+
+def _excused(row: dict[str, t.Any]) -> bool:
+    return not row["required"] or bool(row["waiver"]) or bool(row["attestation"])
 
 
 def _sentence(
-    rows: Sequence[dict[str, t.Any]],
-    failed: Sequence[dict[str, t.Any]],
-    unknown: Sequence[dict[str, t.Any]],
-    counts: dict[str, int],
+    rows: Sequence[dict[str, t.Any]], failed: Sequence[dict[str, t.Any]], unknown: Sequence[dict[str, t.Any]]
 ) -> str:
     if not failed and not unknown:
-        remarks = counts[FAIL] + counts[UNKNOWN] + counts[WARN]
-        return f"{counts[PASS]} of {len(rows)} checks passed" + (f", {remarks} to look at." if remarks else ".")
+        left = len(remarks(rows))
+        return f"{counts(rows)[PASS]} of {len(rows)} checks passed" + (f", {left} to look at." if left else ".")
     parts = []
     if failed:
-        parts.append(f"{len(failed)} of {len(rows)} checks failed: " + "; ".join(_line(row) for row in failed))
+        parts.append(f"{len(failed)} of {len(rows)} checks failed: " + "; ".join(map(line, failed)))
     if unknown:
-        parts.append(f"{len(unknown)} could not be verified: " + "; ".join(_line(row) for row in unknown))
+        parts.append(f"{len(unknown)} could not be verified: " + "; ".join(map(line, unknown)))
     return ". ".join(parts) + "."
 
 
-def _line(row: dict[str, t.Any]) -> str:
+def line(row: dict[str, t.Any]) -> str:
+    """Return what a person reads of one check: its id, what was seen, what to do."""
     # Evidence may go on with log lines, for the record; its first line is a sentence.
     evidence = row["evidence"].partition("\n")[0].rstrip(".")
     said = f"{row['id']} ({evidence})"
     return f"{said} -> {row['remedy'].rstrip('.')}" if row["remedy"] else said
+
+
+def summary(rows: Sequence[dict[str, t.Any]], phase: str, check_mode: bool = False) -> dict[str, t.Any]:
+    """Turn the judged rows of several modules into one verdict with a text for a person: worst first, a line each."""
+    found = verdict(worst_first(rows, lambda row: row["status"]), check_mode)
+    stopping = standing(found["checks"], FAIL) + standing(found["checks"], UNKNOWN)
+    others = remarks(found["checks"])
+    head = f"{found['counts'][PASS]} of {len(rows)} checks passed"
+    if stopping:
+        head = f"{len(stopping)} of {len(rows)} checks {'would stop' if not found['stops'] else 'stop'} it"
+    head = f"{phase}: {head}" + (f", {len(others)} to look at." if others else ".")
+    msg = "\n".join([head, *_lines(stopping), *_lines(others)])
+    return {**{key: found[key] for key in ("counts", "verdict", "stops")}, "msg": msg}
+
+
+def _lines(rows: Sequence[dict[str, t.Any]]) -> list[str]:
+    """Return a line for each row; those that say the same of one cause share theirs."""
+    said: dict[tuple[str, str, str, str], list[str]] = {}
+    for row in rows:
+        evidence = row["evidence"].partition("\n")[0].rstrip(".")
+        key = (row["status"], evidence, row["remedy"].rstrip("."), _excuse(row))
+        said.setdefault(key, []).append(row["id"])
+    return [
+        f"{status:<8} {', '.join(ids)}: {evidence}{excuse}" + (f" -> {remedy}" if remedy else "")
+        for (status, evidence, remedy, excuse), ids in said.items()
+    ]
+
+
+def _excuse(row: dict[str, t.Any]) -> str:
+    for how, given in (("waived", row["waiver"]), ("attested", row["attestation"])):
+        if given:
+            return f" [{how} by {given['by']} until {given['until']}: {given['reason']}]"
+    return "" if row["required"] else " [advisory]"

@@ -64,14 +64,6 @@ def examine(
     return Report(checks=checks, secrets=secrets)
 
 
-def prove(checks: Iterable[Check], items: Mapping[str, Sequence[int]]) -> None:
-    """Add to each check the lines of the checklist that it proves, by patterns of check ids."""
-    for check in checks:
-        for pattern, lines in items.items():
-            if fnmatch.fnmatchcase(check.id, pattern):
-                check.item += lines
-
-
 def _file(path: Path, example: Path) -> Outcome:
     try:
         status = path.stat()

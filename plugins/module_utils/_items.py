@@ -9,12 +9,9 @@ Private to prosaas.ops: not for use by other collections, may change without not
 from __future__ import annotations
 
 import fnmatch
-import typing as t
 from collections.abc import Iterable, Mapping
 
 from ._check import Check
-
-ITEM_OPTIONS: dict[str, t.Any] = {"items": {"type": "dict", "default": {}}}
 
 
 def with_items(checks: Iterable[Check], items: Mapping[str, Iterable[int]]) -> list[Check]:

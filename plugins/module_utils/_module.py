@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import shutil
+import traceback
 import typing as t
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,24 +22,24 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.respawn import has_respawned, respawn_module
 
 from . import _check, _journal, _lease, _secrets
-from ._errors import OpsError
+from ._errors import OpsError, Unreachable
+from ._items import with_items
 
+_SAID_BY_PEOPLE: dict[str, t.Any] = {
+    "type": "list",
+    "elements": "dict",
+    "default": [],
+    "options": {name: {"type": "str", "required": True} for name in ("check", "by", "reason", "until")},
+}
 SHARED_OPTIONS: dict[str, t.Any] = {
     "state_dir": {"type": "path", "default": "/var/lib/prosaas"},
     "run": {"type": "str", "default": ""},
     "runtime": {"type": "path", "default": "/var/lib/prosaas/runtime"},
+    "items": {"type": "dict", "default": {}},
+    "gather": {"type": "bool", "default": False},
     "advisory": {"type": "list", "elements": "str", "default": []},
-    "waivers": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {
-            "check": {"type": "str", "required": True},
-            "by": {"type": "str", "required": True},
-            "reason": {"type": "str", "required": True},
-            "until": {"type": "str", "required": True},
-        },
-    },
+    "waivers": _SAID_BY_PEOPLE,
+    "attestations": _SAID_BY_PEOPLE,
 }
 
 Domain = t.Callable[["Call"], _check.Report]
@@ -95,11 +96,35 @@ def run_module(
             call = Call(module)
             with _lease.working(call.state_dir, call.run, mutates and not module.check_mode):
                 report = domain(call)
-        except OpsError as error:
-            took = seconds()
-            _write_journal(module, {"status": "failed", "msg": str(error), "seconds": took})
-            module.fail_json(msg=str(error), seconds=took, **error.details)
+        except Exception as error:
+            known = error if isinstance(error, OpsError) else _own_fault(module, error)
+            report = _check.Report(checks=[_undone(module, known)])
+            if not module.params["gather"]:
+                took = seconds()
+                _write_journal(module, {"status": "failed", "msg": str(known), "seconds": took})
+                module.fail_json(msg=str(known), seconds=took, **known.details)
         _leave(module, report, seconds())
+
+
+def _own_fault(module: AnsibleModule, error: Exception) -> OpsError:
+    """Say where a module of ours broke, and not what with: the text of an exception may hold a secret."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = ", ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[-3:])
+    return Unreachable(
+        f"{_name(module)} met an error of its own: {type(error).__name__} at {place}.",
+        "Report it with this line; it holds no value of yours.",
+    )
+
+
+def _undone(module: AnsibleModule, error: OpsError) -> _check.Check:
+    """Stand for the checks that a module could not even begin, where others are to have their say first."""
+    status = _check.UNKNOWN if isinstance(error, Unreachable) else _check.FAIL
+    title = "The checks of this module can be done"
+    return _check.Check(f"run.{_name(module)}", title, status, error.problem, error.remedy)
+
+
+def _name(module: AnsibleModule) -> str:
+    return module._name.rpartition(".")[2]
 
 
 def _enter_runtime(module: AnsibleModule, needs: Sequence[str]) -> list[str]:
@@ -121,7 +146,7 @@ def _importable(name: str) -> bool:
 
 def _no_runtime(module: AnsibleModule, missing: Sequence[str]) -> _check.Check:
     return _check.Check(
-        id=f"runtime.{module._name.rpartition('.')[2]}",
+        id=f"runtime.{_name(module)}",
         title="Python packages for the checks",
         status=_check.UNKNOWN,
         evidence=f"not on this host yet: {', '.join(missing)}",
@@ -134,24 +159,25 @@ def _leave(module: AnsibleModule, report: _check.Report, seconds: float) -> None
     result: dict[str, t.Any] = {"changed": report.changed, "seconds": seconds, **report.facts}
     stops = False
     if report.checks:
+        params = module.params
         try:
-            policy = _check.Policy(module.params["advisory"], module.params["waivers"])
-            judged = _check.verdict(report.checks, policy, module.check_mode)
+            policy = _check.Policy(params["advisory"], params["waivers"], params["attestations"])
+            rows = _check.judged(with_items(report.checks, params["items"]), policy)
         except OpsError as error:
             module.fail_json(msg=str(error))
-        stops = judged.pop("stops")
-        result.update(judged)
+        found = _check.verdict(rows, module.check_mode)
+        stops = found.pop("stops")
+        result.update(found)
     if report.diff:
         result["diff"] = report.diff
     status = "failed" if stops else "changed" if report.changed else "ok"
     _write_journal(module, {"status": status, **{key: result.get(key) for key in ("msg", "seconds", "checks")}})
-    if stops:
+    if stops and not module.params["gather"]:
         module.fail_json(**result)
     module.exit_json(**result)
 
 
 def _write_journal(module: AnsibleModule, entry: dict[str, t.Any]) -> None:
     if module.params["run"] and not module.check_mode:
-        step = module._name.rpartition(".")[2]
-        hidden = module.no_log_values
-        _journal.append(Path(module.params["state_dir"]), module.params["run"], {"step": step, **entry}, hidden)
+        entry = {"step": _name(module), **entry}
+        _journal.append(Path(module.params["state_dir"]), module.params["run"], entry, module.no_log_values)

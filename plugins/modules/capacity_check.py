@@ -86,10 +86,6 @@ options:
       - Not done where Redis has evicted keys, because a missing key then does not prove a leak.
     type: bool
     default: false
-  items:
-    description: Lines of the deployment checklist that a check proves, by check id or pattern of ids.
-    type: dict
-    default: {}
 extends_documentation_fragment:
   - prosaas.ops._shared
 attributes:
@@ -174,13 +170,11 @@ from ansible_collections.prosaas.ops.plugins.module_utils._check import Report
 from ansible_collections.prosaas.ops.plugins.module_utils._engine import Engine
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError
 from ansible_collections.prosaas.ops.plugins.module_utils._http import Client
-from ansible_collections.prosaas.ops.plugins.module_utils._items import ITEM_OPTIONS, with_items
 from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, run_module
 
 FIELDS = {"active": "active_calls", "limit": "max_calls", "free": "capacity_available", "full": "at_capacity"}
 
 OPTIONS = {
-    **ITEM_OPTIONS,
     "project": {"type": "str", "required": True},
     "redis_service": {"type": "str", "default": "redis"},
     "redis_port": {"type": "int", "default": 6379},
@@ -220,7 +214,6 @@ def look(call: Call) -> Report:
         wanted = _capacity.wanted_limit(values, params["limit_variable"], params["limit_default"])
         report = _capacity.examine(store, keys, claim, wanted, params["release_leaked"], call.check_mode)
     report.secrets |= {value for value in headers.values() if value}
-    report.checks = with_items(report.checks, params["items"])
     return report
 
 

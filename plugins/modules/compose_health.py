@@ -64,10 +64,6 @@ options:
     type: list
     elements: str
     default: ['*SECRET*', '*TOKEN*', '*PASSWORD*', '*_KEY', '*_KEY_ID', '*CREDENTIAL*']
-  items:
-    description: Lines of the deployment checklist that a check proves, by check id or pattern of ids.
-    type: dict
-    default: {}
 extends_documentation_fragment:
   - prosaas.ops._shared
   - prosaas.ops._shared.checks
@@ -141,7 +137,6 @@ from ansible_collections.prosaas.ops.plugins.module_utils._check import UNKNOWN,
 from ansible_collections.prosaas.ops.plugins.module_utils._compose import COMPOSE_OPTIONS, Compose, Project
 from ansible_collections.prosaas.ops.plugins.module_utils._engine import Container, Engine
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import Unreachable
-from ansible_collections.prosaas.ops.plugins.module_utils._items import ITEM_OPTIONS, with_items
 from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, run_module
 from ansible_collections.prosaas.ops.plugins.module_utils._release import Store
 from ansible_collections.prosaas.ops.plugins.module_utils._watch import watch
@@ -150,7 +145,6 @@ SECRET_NAMES = ["*SECRET*", "*TOKEN*", "*PASSWORD*", "*_KEY", "*_KEY_ID", "*CRED
 
 OPTIONS = {
     **COMPOSE_OPTIONS,
-    **ITEM_OPTIONS,
     "services": {"type": "dict", "default": {}},
     "deadline": {"type": "int", "default": 180},
     "window": {"type": "int", "default": 10},
@@ -179,8 +173,8 @@ def look(call: Call) -> Report:
         checks = _health_report.checks(project, expected, seen, limits, _images(call), tail)
     except Unreachable as error:
         away = Check("compose.engine", "The Docker engine answers", UNKNOWN, error.problem, error.remedy)
-        return Report(with_items([away], call.params["items"]), secrets=secrets)
-    return Report(with_items(checks, call.params["items"]), {"services": _facts(expected, seen)}, secrets)
+        return Report([away], secrets=secrets)
+    return Report(checks, {"services": _facts(expected, seen)}, secrets)
 
 
 def _images(call: Call) -> dict[str, str]:

@@ -73,10 +73,6 @@ options:
     type: list
     elements: str
     default: []
-  proves:
-    description: Lines of the deployment checklist that checks prove beside their own, by patterns of check ids.
-    type: dict
-    default: {}
   domain:
     description: Under which the application is reached.
     type: str
@@ -170,7 +166,6 @@ OPTIONS = {
     "rules": {"type": "list", "elements": "dict", "default": []},
     "rules_extra": {"type": "list", "elements": "dict", "default": []},
     "placeholders": {"type": "list", "elements": "str", "default": []},
-    "proves": {"type": "dict", "default": {}},
     "domain": {"type": "str", "default": ""},
     "resolve": {"type": "bool", "default": True},
     "overrides": {"type": "list", "elements": "str", "default": []},
@@ -183,7 +178,7 @@ def look(call: Call) -> Report:
     rules = _env_rules.merged_rules(params["rules"], params["rules_extra"])
     _env_rules.refuse_mistakes(schema, rules, params["placeholders"])
     compose = Compose(Project.of(params), call.execute) if params["resolve"] else None
-    report = _env_file.examine(
+    return _env_file.examine(
         directory / params["file"],
         directory / params["example_file"],
         _env_rules.Environment(schema, params["placeholders"], params["domain"].lower()),
@@ -191,8 +186,6 @@ def look(call: Call) -> Report:
         compose,
         params["overrides"],
     )
-    _env_file.prove(report.checks, params["proves"])
-    return report
 
 
 def main() -> None:

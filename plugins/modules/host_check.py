@@ -70,10 +70,6 @@ options:
           - A root that lacks the capability to override permissions reads only what is its own or open to all.
         type: int
         default: 0
-  items:
-    description: Lines of the deployment checklist that a check proves, by check id or pattern of ids.
-    type: dict
-    default: {}
 extends_documentation_fragment:
   - prosaas.ops._shared
   - prosaas.ops._shared.checks
@@ -132,12 +128,10 @@ compose_version:
 from ansible_collections.prosaas.ops.plugins.module_utils import _readiness
 from ansible_collections.prosaas.ops.plugins.module_utils._check import Report
 from ansible_collections.prosaas.ops.plugins.module_utils._compose import COMPOSE_OPTIONS, Project
-from ansible_collections.prosaas.ops.plugins.module_utils._items import ITEM_OPTIONS, with_items
 from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, run_module
 
 OPTIONS = {
     **COMPOSE_OPTIONS,
-    **ITEM_OPTIONS,
     "engine_least": {"type": "str", "default": "20.10"},
     "compose_least": {"type": "str", "default": "2.21.0"},
     "disk_least": {"type": "int", "default": 10 << 30},
@@ -159,7 +153,6 @@ OPTIONS = {
 
 def look(call: Call) -> Report:
     report = _readiness.examine(Project.of(call.params), call.params, call.execute)
-    report.checks = with_items(report.checks, call.params["items"])
     return report
 
 

@@ -86,10 +86,6 @@ options:
   ca_path:
     description: File with CA certificates to trust besides the public ones.
     type: path
-  items:
-    description: Lines of the deployment checklist that each check proves, by check id.
-    type: dict
-    default: {}
 seealso:
   - name: Cloudflare R2 bucket locks
     description: What a lock rule forbids, and for how long.
@@ -198,7 +194,6 @@ OPTIONS: dict[str, t.Any] = {
     "prefixes": {"type": "list", "elements": "str", "default": [""]},
     "lock_days": {"type": "float", "default": 30},
     "ca_path": {"type": "path"},
-    "items": {"type": "dict", "default": {}},
 }
 
 
@@ -219,7 +214,7 @@ def look(call: Call) -> Report:
     cloudflare = None
     if token and params["cloudflare_api"]:
         cloudflare = _cloudflare.Bucket(http, params["cloudflare_api"], known.need("account"), store.bucket, token)
-    want = _bucket.Want(params["prefixes"], params["lock_days"], params["items"])
+    want = _bucket.Want(params["prefixes"], params["lock_days"])
     report = _bucket.inspect(store, http, cloudflare, bool(params["cloudflare_api"]), want)
     report.secrets.add(token)
     return report

@@ -99,10 +99,6 @@ options:
     description: Seconds within which every single answer must be complete.
     type: float
     default: 15
-  items:
-    description: Lines of the deployment checklist that each check proves, by check id.
-    type: dict
-    default: {}
 seealso:
   - name: Twilio webhook security
     description: How Twilio signs its requests.
@@ -196,7 +192,6 @@ OPTIONS: dict[str, t.Any] = {
     "ended_status": {"type": "list", "elements": "int", "default": [204]},
     "signed": {"type": "bool", "default": False},
     "timeout": {"type": "float", "default": 15},
-    "items": {"type": "dict", "default": {}},
 }
 
 
@@ -216,7 +211,6 @@ def look(call: Call) -> Report:
         ended=params["ended_status"],
         address=params["address"],
         http=Client(ca_path=params["ca_path"] or "", timeout=params["timeout"], max_body=_twilio.MAX_TWIML),
-        items=params["items"],
     )
     return _twilio.inspect(hook, params["signed"])
 

@@ -99,10 +99,6 @@ options:
     description: By how much an archive may be smaller than the one before without a warning.
     type: int
     default: 20
-  items:
-    description: Lines of the deployment checklist that a check proves, by check id or pattern of ids.
-    type: dict
-    default: {}
 author:
   - the prosaas.ops authors (@prosaas)
 seealso:
@@ -187,13 +183,11 @@ from pathlib import Path
 from ansible_collections.prosaas.ops.plugins.module_utils import _backup, _lease
 from ansible_collections.prosaas.ops.plugins.module_utils._check import Report
 from ansible_collections.prosaas.ops.plugins.module_utils._compose import COMPOSE_OPTIONS, Project
-from ansible_collections.prosaas.ops.plugins.module_utils._items import ITEM_OPTIONS, with_items
 from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, run_module
 from ansible_collections.prosaas.ops.plugins.module_utils._shelf import Shelf
 
 OPTIONS = {
     **COMPOSE_OPTIONS,
-    **ITEM_OPTIONS,
     "state": {"type": "str", "choices": ["present", "checked"], "default": "present"},
     "backup_dir": {"type": "path", "required": True},
     "volumes": {
@@ -233,7 +227,6 @@ def back_up(call: Call) -> Report:
         # Only this branch changes the host, and so needs the lease.
         with _lease.working(call.state_dir, call.run, True):
             report = _backup.make(wanted, shelf, call.execute, call.run)
-    report.checks = with_items(report.checks, given["items"])
     return report
 
 

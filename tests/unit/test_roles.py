@@ -86,7 +86,7 @@ def test_lines_of_the_checklist_that_checks_name_are_boxes() -> None:
     boxes = {box["line"] for box in load(ROOT / "roles/prosaas/files/checklist.yml")["boxes"]}
     for role in ROLES:
         for name, value in defaults(role).items():
-            if name.endswith("_items") or name.endswith("_proves"):
+            if name.endswith("_items"):
                 for check, lines in value.items():
                     assert set(lines) <= boxes, f"{name}: {check}"
             for item in _items(value):

@@ -269,9 +269,3 @@ def test_what_compose_hands_over_instead_is_found() -> None:
     environments = {"web": {"A": "2", "B": "a$$b", "X": "1"}, "job": {"A": "2", "C": None}, "none": None}
     model = {"services": {name: {"environment": environment} for name, environment in environments.items()}}
     assert _env_file.overridden(variables, model) == {"A": ["job", "web"], "C": ["job"]}
-
-
-def test_lines_of_the_checklist_are_added_by_pattern() -> None:
-    checks = [Check("env.a", "", PASS, item=[14]), Check("env.file", "", PASS)]
-    _env_file.prove(checks, {"env.*": [124], "env.file": [123]})
-    assert [check.item for check in checks] == [[14, 124], [124, 123]]
