@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the prosaas.ops authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make docs/checklist.md from roles/prosaas/files/checklist.yml.
+"""Make docs/checklist.md from roles/prosaas/files/checklist.yml and from the checks that the roles' data names for it.
 
 ``python docs/make_checklist.py`` writes the page; with ``--check`` it only says whether the page is up to date.
 """
@@ -27,19 +27,42 @@ HEAD = """\
 Copyright (c) 2026, the prosaas.ops authors
 GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 SPDX-License-Identifier: GPL-3.0-or-later
-Made from roles/prosaas/files/checklist.yml by docs/make_checklist.py: edit the data, then run the script.
+Made by docs/make_checklist.py from roles/prosaas/files/checklist.yml and the items in roles/*/defaults: edit the data.
 -->
 # The checklist
 
 The {count} check boxes of the application's own checklist as data: a stable id, the line of the box in the original,
-and what an operator wants to be sure of. A check of the collection names the lines that it proves in its `item`. The
-original is [{title}][original], version {version} of {date}.
+what an operator wants to be sure of, and the checks that prove it (`*` stands for several; no check yet: -). A check
+names the lines that it proves in its `item`. The original is [{title}][original], version {version} of {date}.
 
 [original]: {url}
 """
 
 
-def page(data: t.Mapping[str, t.Any]) -> str:
+def settings() -> dict[str, t.Any]:
+    """Return the defaults of all roles."""
+    found: dict[str, t.Any] = {}
+    for path in sorted(ROOT.glob("roles/*/defaults/main/*.yml")):
+        found.update(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    return found
+
+
+def proofs(defaults: t.Mapping[str, t.Any]) -> dict[int, list[str]]:
+    """Return the checks, by id or pattern of ids, that the roles' data names for each line of the checklist."""
+    named = {f"env.{name.lower()}": entry for name, entry in defaults["preflight_env_schema"].items()}
+    named.update({f"env.rule.{rule['id']}": rule for rule in defaults["preflight_env_rules"]})
+    named.update({f"endpoint.{endpoint['id']}": endpoint for endpoint in defaults["verify_endpoints"]})
+    lines = [(check, entry.get("item", [])) for check, entry in named.items()]
+    for name, value in defaults.items():
+        lines += value.items() if name.endswith("_items") else []
+    found: dict[int, list[str]] = {}
+    for check, proven in lines:
+        for line in proven:
+            found.setdefault(line, []).append(check)
+    return found
+
+
+def page(data: t.Mapping[str, t.Any], checks: t.Mapping[int, t.Sequence[str]]) -> str:
     """Return the whole page."""
     source, boxes = data["source"], data["boxes"]
     url = f"{source['repository']}/blob/{source['commit']}/{source['path']}"
@@ -49,7 +72,7 @@ def page(data: t.Mapping[str, t.Any]) -> str:
         for section, rows in itertools.groupby(members, key=lambda box: headings(box)[1]):
             if section:
                 parts.append(f"### {section}\n")
-            parts.append(table(("Line", "Id", "Meaning"), ((b["line"], f"`{b['id']}`", b["meaning"]) for b in rows)))
+            parts.append(table(("Line", "Id", "Meaning", "Checks"), (row(box, checks.get(box["line"], [])) for box in rows)))
     return "\n".join(parts)
 
 
@@ -57,6 +80,10 @@ def headings(box: Box) -> tuple[str, str]:
     """Return the chapter of a box, and its section below that."""
     chapter, _slash, section = box["section"].partition(" / ")
     return chapter, section.replace(" / ", ", ")
+
+
+def row(box: Box, checks: t.Sequence[str]) -> tuple[t.Any, ...]:
+    return box["line"], f"`{box['id']}`", box["meaning"], ", ".join(f"`{check}`" for check in checks) or "-"
 
 
 def phases(boxes: t.Sequence[Box]) -> str:
@@ -75,7 +102,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Make docs/checklist.md from the checklist's data.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail when the page is out of date")
     arguments = parser.parse_args()
-    made = page(yaml.safe_load(DATA.read_text(encoding="utf-8")))
+    made = page(yaml.safe_load(DATA.read_text(encoding="utf-8")), proofs(settings()))
     if not arguments.check:
         PAGE.write_text(made, encoding="utf-8")
     elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != made:

@@ -211,8 +211,14 @@ def line(row: dict[str, t.Any]) -> str:
     return f"{said} -> {row['remedy'].rstrip('.')}" if row["remedy"] else said
 
 
-def summary(rows: Sequence[dict[str, t.Any]], phase: str, check_mode: bool = False) -> dict[str, t.Any]:
-    """Turn the judged rows of several modules into one verdict with a text for a person: worst first, a line each."""
+def summary(
+    rows: Sequence[dict[str, t.Any]], phase: str, answers: str, check_mode: bool = False
+) -> dict[str, t.Any]:
+    """Turn the judged rows of several modules into one verdict with a text for a person: worst first, a line each.
+
+    Args:
+        answers: the setting in which a person answers what no machine can know.
+    """
     found = verdict(worst_first(rows, lambda row: row["status"]), check_mode)
     stopping = standing(found["checks"], FAIL) + standing(found["checks"], UNKNOWN)
     others = remarks(found["checks"])
@@ -220,7 +226,7 @@ def summary(rows: Sequence[dict[str, t.Any]], phase: str, check_mode: bool = Fal
     if stopping:
         head = f"{len(stopping)} of {len(rows)} checks {'would stop' if not found['stops'] else 'stop'} it"
     head = f"{phase}: {head}" + (f", {len(others)} to look at." if others else ".")
-    msg = "\n".join([head, *_lines(stopping), *_lines(others)])
+    msg = "\n".join([head, *_lines(stopping), *_lines(others), *_questions(stopping, answers)])
     return {**{key: found[key] for key in ("counts", "verdict", "stops")}, "msg": msg}
 
 
@@ -235,6 +241,16 @@ def _lines(rows: Sequence[dict[str, t.Any]]) -> list[str]:
         f"{status:<8} {', '.join(ids)}: {evidence}{excuse}" + (f" -> {remedy}" if remedy else "")
         for (status, evidence, remedy, excuse), ids in said.items()
     ]
+
+
+def _questions(rows: Sequence[dict[str, t.Any]], answers: str) -> list[str]:
+    """Return what a person can write to answer the open questions."""
+    lines = [
+        f"  - {{check: {row['id']}, by: NAME, reason: WHAT WAS LOOKED AT, until: YYYY-MM-DD}}  # {row['question']}"
+        for row in rows
+        if row["question"]
+    ]
+    return [f"What only a person can answer goes into {answers}, in the inventory or by -e @FILE:", *lines] if lines else []
 
 
 def _excuse(row: dict[str, t.Any]) -> str:

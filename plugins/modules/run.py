@@ -50,6 +50,11 @@ options:
     description: Id of a run that is known to be gone, whose lease may be taken over.
     type: str
     default: ''
+  runtime_marker:
+    description: Name of the file in O(runtime) by which a complete one is known.
+    type: str
+    default: ''
+    version_added: 0.2.0
   controller:
     description:
       - Which process on the controller runs this. Filled in by the action plugin of the same name.
@@ -99,6 +104,11 @@ run:
   description: Id of the run; empty in check mode.
   returned: O(state=begun)
   type: str
+runtime_ready:
+  description: Whether O(runtime_marker) is in O(runtime), so that the host has the packages that the modules need.
+  returned: O(state=begun)
+  type: bool
+  version_added: 0.2.0
 taken_from:
   description: Id of the run whose lease was taken over, if any.
   returned: O(state=begun)
@@ -117,6 +127,8 @@ record_copy:
   type: str
 """
 
+from pathlib import Path
+
 from ansible_collections.prosaas.ops.plugins.module_utils import _run
 from ansible_collections.prosaas.ops.plugins.module_utils._check import Report
 from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, run_module
@@ -129,6 +141,7 @@ OPTIONS = {
     "asked": {"type": "dict", "default": {}},
     "lease": {"type": "bool", "default": False},
     "break_lease": {"type": "str", "default": ""},
+    "runtime_marker": {"type": "str", "default": ""},
     "controller": {"type": "dict", "default": {}},
     "outcome": {
         "type": "str",
@@ -145,6 +158,7 @@ def begin_or_end(call: Call) -> Report:
     given = call.params
     if given["state"] == "begun":
         facts = _run.begin(call.state_dir, given, given["lease"], given["break_lease"], call.check_mode)
+        facts["runtime_ready"] = Path(given["runtime"], given["runtime_marker"]).exists()
         return Report(facts=facts)
     if call.check_mode or not call.run:
         return Report(facts={"record": ""})

@@ -28,6 +28,10 @@ options:
     description: What was checked, for the message.
     type: str
     default: The checks
+  answers:
+    description: Name of the setting in which people answer what no machine can know, for the message.
+    type: str
+    default: attestations
 """
 
 EXAMPLES = r"""
@@ -80,6 +84,7 @@ from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, r
 OPTIONS: dict[str, t.Any] = {
     "results": {"type": "list", "elements": "dict", "required": True},
     "phase": {"type": "str", "default": "The checks"},
+    "answers": {"type": "str", "default": "attestations"},
 }
 
 
@@ -87,7 +92,7 @@ def judge(call: Call) -> Report:
     rows = [row for result in call.params["results"] for row in result.get("checks") or []]
     if not rows:
         raise OpsError(f"{call.params['phase']}: there is nothing to judge.", "Run it without --tags or --skip-tags.")
-    found = _check.summary(rows, call.params["phase"], call.check_mode)
+    found = _check.summary(rows, call.params["phase"], call.params["answers"], call.check_mode)
     if found.pop("stops"):
         raise OpsError(found.pop("msg"), **found)
     return Report(facts=found)

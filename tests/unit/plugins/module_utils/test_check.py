@@ -143,7 +143,7 @@ def test_nobody_cannot_vouch() -> None:
 def test_the_summary_is_worst_first_a_line_each_and_one_cause_is_said_once() -> None:
     checks = [check(UNKNOWN, "b"), check(WARN, "w"), check(FAIL, "a"), check(UNKNOWN, "c"), check(FAIL, "adv"), check(PASS, "p")]
     rows = judged(checks, Policy(advisory=["adv"], waivers=[waiver("2026-11-22", "w")], today=TODAY))
-    told = summary(rows, "Preflight")
+    told = summary(rows, "Preflight", "settings")
     assert told["stops"]
     assert told["msg"].splitlines() == [
         "Preflight: 3 of 6 checks stop it, 2 to look at.",
@@ -152,7 +152,13 @@ def test_the_summary_is_worst_first_a_line_each_and_one_cause_is_said_once() -> 
         "fail     adv: what was seen [advisory] -> what to do",
         "warn     w: what was seen [waived by dana until 2026-11-22: known] -> what to do",
     ]
-    assert summary(judged([check(PASS)], Policy()), "Preflight")["msg"] == "Preflight: 1 of 1 checks passed."
+    assert summary(judged([check(PASS)], Policy()), "Preflight", "settings")["msg"] == "Preflight: 1 of 1 checks passed."
+
+
+def test_open_questions_are_asked_at_the_end_in_words_that_can_be_copied() -> None:
+    told = summary(judged([asked(UNKNOWN)], Policy()), "Preflight", "settings")["msg"].splitlines()
+    assert told[-2] == "What only a person can answer goes into settings, in the inventory or by -e @FILE:"
+    assert told[-1].startswith("  - {check: database.backups, by: NAME,") and told[-1].endswith("# Are backups on?")
 
 
 def test_lines_of_the_checklist_are_added_by_pattern() -> None:
