@@ -16,6 +16,7 @@ BASE_IMAGE=prosaas-demo/base:bookworm
 DEMO_LABEL=ops.prosaas.demo=true
 ACCOUNT=5f1e0a7c9d2b4863a1c0e4d7b6f82913
 PUBLIC_HOST=pub-8d1c6f0e2b7a4f93a5c4e1d09b36f728.r2.test
+NAME_SERVERS=(dns dns2 resolver1 resolver2)
 
 fail() {
   printf '%s\n' "$*" >&2
@@ -30,7 +31,7 @@ cloud_prefix() {
 compose() {
   CLOUD_PREFIX=${CLOUD_PREFIX:-$(cloud_prefix)} ROOT=$ROOT CLOUD_ACCOUNT=$ACCOUNT CLOUD_PUBLIC_HOST=$PUBLIC_HOST \
     CLOUD_POSTGRES_SOURCE=$(source_of postgres) CLOUD_STORE_SOURCE=$(source_of store) \
-    CLOUD_DNS_SOURCE=$(source_of dns) docker compose -f "$CLOUD_DIR/compose.yml" "$@"
+    CLOUD_SERVICES_SOURCE=$(source_of services) CLOUD_DNS_SOURCE=$(source_of dns) docker compose -f "$CLOUD_DIR/compose.yml" "$@"
 }
 
 # source_of FOLDER: the services run from mounted files, and a label with this sum makes Compose replace a service

@@ -79,7 +79,12 @@ list_refs() { git -C "$1" for-each-ref --format='%(objectname) %(refname)' 2>/de
 # make_history: the repository, its clone on the "host", what the host must have beside it.
 make_history() {
   make_origin
-  [[ -d $PROJECT/.git ]] || git clone -q "$ORIGIN" "$PROJECT"
+  if [[ -d $PROJECT/.git ]]; then
+    # Another version of this checkout has made another history, tags included.
+    git -C "$PROJECT" fetch -q --prune --tags --force origin
+  else
+    git clone -q "$ORIGIN" "$PROJECT"
+  fi
   make_env
   make_site_certificate
 }
@@ -91,13 +96,19 @@ make_site_certificate() {
 }
 
 # secret_file NAME BYTES: the content of .demo/secrets/NAME, which the cloud reads, too; made when absent.
-secret_file() {
+secret_file() { secret_of "$1" random_hex "$2"; }
+# secret_word NAME LENGTH: the same, of letters and digits.
+secret_word() { secret_of "$1" random_word "$2"; }
+
+secret_of() {
   local file=$DEMO/secrets/$1
-  [[ -s $file ]] || (umask 077 && mkdir -p "$DEMO/secrets" && random_hex "$2" >"$file")
+  [[ -s $file ]] || (umask 077 && mkdir -p "$DEMO/secrets" && "${@:2}" >"$file")
   cat "$file"
 }
 
 random_hex() { od -An -N "$1" -tx1 /dev/urandom | tr -d ' \n'; }
+# random_word LENGTH: letters of both cases and digits. Pieces of it are in no other output, as those of a hex number are.
+random_word() { head -c $(($1 * 4)) /dev/urandom | base64 -w 0 | tr -d '+/=' | cut -c "-$1"; }
 # A Fernet key: 32 bytes in URL-safe base64.
 random_key() { head -c 32 /dev/urandom | base64 | tr '+/' '-_'; }
 
@@ -116,8 +127,8 @@ TZ=Asia/Jerusalem
 PRODUCTION=1
 FLASK_ENV=production
 COOKIE_SECURE=true
-SECRET_KEY=$(random_hex 32)
-INTERNAL_SECRET=$(random_hex 32)
+SECRET_KEY=$(random_word 48)
+INTERNAL_SECRET=$(random_word 48)
 ENCRYPTION_KEY=$(random_key)
 
 DATABASE_URL=postgresql://$database@db.prosaas.test:5432/prosaas?sslmode=require
@@ -125,27 +136,27 @@ DATABASE_URL_POOLER=postgresql://$database@pooler.prosaas.test:5432/prosaas?sslm
 DATABASE_URL_DIRECT=postgresql://$database@db.prosaas.test:5432/prosaas?sslmode=require
 REDIS_URL=redis://redis:6379/0
 
-TWILIO_ACCOUNT_SID=AC$(random_hex 16)
-TWILIO_AUTH_TOKEN=$(random_hex 16)
+TWILIO_ACCOUNT_SID=AC$(secret_file twilio_account 16)
+TWILIO_AUTH_TOKEN=$(secret_word twilio_token 48)
 TWILIO_PHONE_NUMBER=+15005550006
 VALIDATE_TWILIO_SIGNATURE=true
 MAX_ACTIVE_CALLS=15
 CALLS_OVER_CAPACITY_BEHAVIOR=reject
-OPENAI_API_KEY=sk-demo-$(random_hex 24)
+OPENAI_API_KEY=sk-demo-$(secret_word openai_key 48)
 USE_REALTIME_API=true
 DISABLE_GOOGLE=true
 GCP_SECRETS_DIR=$DEMO/secrets
 
 ATTACHMENT_STORAGE_DRIVER=r2
-ATTACHMENT_SECRET=$(random_hex 32)
+ATTACHMENT_SECRET=$(random_word 48)
 R2_ACCOUNT_ID=$account
 R2_BUCKET_NAME=prosaas-attachments
 R2_ACCESS_KEY_ID=$(secret_file r2_access_key_id 16)
 R2_SECRET_ACCESS_KEY=$(secret_file r2_secret_access_key 32)
 R2_ENDPOINT=https://$account.r2.cloudflarestorage.test
 
-N8N_ENCRYPTION_KEY=$(random_hex 32)
-N8N_JWT_SECRET=$(random_hex 32)
+N8N_ENCRYPTION_KEY=$(random_word 48)
+N8N_JWT_SECRET=$(random_word 48)
 N8N_HOST=n8n.prosaas.test
 N8N_PROTOCOL=https
 N8N_EDITOR_BASE_URL=https://n8n.prosaas.test
@@ -155,10 +166,20 @@ N8N_DB_PORT=5432
 N8N_DB_NAME=n8n
 N8N_DB_USER=n8n
 N8N_DB_PASSWORD=$(secret_file postgres_n8n 24)
+N8N_DB_TYPE=postgresdb
 N8N_DB_SSL=true
+DB_POSTGRESDB_SSL_ENABLED=true
+DB_POSTGRESDB_SSL_CA=/usr/local/share/ca-certificates/prosaas-demo.crt
 
 BAILEYS_BASE_URL=http://baileys:3300
-WHATSAPP_WEBHOOK_SECRET=$(random_hex 32)
+WHATSAPP_WEBHOOK_SECRET=$(random_word 48)
+BAILEYS_WEBHOOK_SECRET=$(random_word 48)
+
+# What the application can do without; the stand-in sends no mail and asks no Google.
+SENDGRID_API_KEY=SG.$(random_word 48)
+MAIL_FROM_EMAIL=noreply@prosaas.test
+GOOGLE_CLIENT_ID=123456789012-demo.apps.googleusercontent.com
+GOOGLE_CLIENT_SECRET=$(random_word 48)
 
 # What the stand-in does today: as_found or checklist; and its bad day, if any (demo/README.md).
 DEMO_FLAVOUR=${DEMO_FLAVOUR:-as_found}

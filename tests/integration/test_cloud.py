@@ -252,17 +252,110 @@ def test_api_lock_rules(cloud: t.Any, key: str) -> None:
 
 def test_api_cors_is_what_s3_shows(cloud: t.Any) -> None:
     client = s3_client(cloud, "r2")
-    assert api(cloud, "GET", "cors").status_code == 404
-    allowed = {"methods": ["GET"], "origins": ["https://prosaas.test"], "headers": ["x-requested-by"]}
+    before = api(cloud, "GET", "cors").json()["result"]["rules"]
+    assert [rule["allowed"] for rule in before] == [{"methods": ["GET"], "origins": ["https://prosaas.test"]}]
+    allowed = {"methods": ["GET"], "origins": ["https://elsewhere.test"], "headers": ["x-requested-by"]}
     rule = {"id": "frontend", "allowed": allowed, "exposeHeaders": ["ETag"], "maxAgeSeconds": 3600}
-    assert api(cloud, "PUT", "cors", json={"rules": [rule]}).json()["success"]
     try:
+        assert api(cloud, "PUT", "cors", json={"rules": [rule]}).json()["success"]
         assert api(cloud, "GET", "cors").json()["result"]["rules"] == [rule]
         shown = client.get_bucket_cors(Bucket=cloud.bucket)["CORSRules"][0]
-        assert shown["AllowedOrigins"] == ["https://prosaas.test"] and shown["MaxAgeSeconds"] == 3600
-    finally:
+        assert shown["AllowedOrigins"] == ["https://elsewhere.test"] and shown["MaxAgeSeconds"] == 3600
         assert api(cloud, "DELETE", "cors").json()["success"]
-    assert refusal(client.get_bucket_cors, Bucket=cloud.bucket) == (404, "NoSuchCORSConfiguration")
+        assert refusal(client.get_bucket_cors, Bucket=cloud.bucket) == (404, "NoSuchCORSConfiguration")
+        assert api(cloud, "GET", "cors").json()["errors"][0]["code"] == 10059
+    finally:
+        assert api(cloud, "PUT", "cors", json={"rules": before}).json()["success"]
+
+
+def from_page(cloud: t.Any, face: str, verb: str, origin: str, method: str = "", **more: t.Any) -> requests.Response:
+    """What a browser sends for a page of this origin."""
+    headers = {"Origin": origin, **({"Access-Control-Request-Method": method} if method else {}), **more}
+    url = f"{cloud.urls[face]}/{cloud.bucket}/preflight"
+    return requests.request(verb, url, headers=headers, verify=str(cloud.ca), timeout=REQUESTS)
+
+
+@pytest.mark.parametrize(("face", "good", "bad"), [("s3", 200, "AccessForbidden"), ("r2", 204, "CORS not configured")])
+def test_a_preflight_is_answered_by_the_cors_rules(cloud: t.Any, face: str, good: int, bad: str) -> None:
+    site = "https://prosaas.test"
+    answer = from_page(cloud, face, "OPTIONS", site, "GET")
+    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (good, site)
+    assert answer.headers["Access-Control-Allow-Methods"] == "GET"
+    header = {"Access-Control-Request-Headers": "x-other"}
+    for refused in (
+        from_page(cloud, face, "OPTIONS", site, "PUT"),
+        from_page(cloud, face, "OPTIONS", "https://elsewhere.test", "GET"),
+        from_page(cloud, face, "OPTIONS", site, "GET", **header),
+    ):
+        assert refused.status_code == 403 and bad in refused.text
+        assert "Access-Control-Allow-Origin" not in refused.headers
+    assert from_page(cloud, face, "OPTIONS", site).status_code == 400
+
+
+@pytest.mark.parametrize("face", ["s3", "r2"])
+def test_a_page_may_read_a_presigned_address_by_the_same_rules(cloud: t.Any, face: str, key: str) -> None:
+    client = s3_client(cloud, face)
+    client.put_object(Bucket=cloud.bucket, Key=key, Body=b"content")
+    url = client.generate_presigned_url("get_object", Params={"Bucket": cloud.bucket, "Key": key}, ExpiresIn=900)
+    for origin, let_in in (("https://prosaas.test", True), ("https://elsewhere.test", False)):
+        answer = requests.get(url, headers={"Origin": origin}, verify=str(cloud.ca), timeout=REQUESTS)
+        assert answer.content == b"content"
+        assert (answer.headers.get("Access-Control-Allow-Origin") == origin) is let_in
+
+
+def test_cors_faults(cloud: t.Any) -> None:
+    with cloud.fault("r2-cors-open"):
+        answer = from_page(cloud, "r2", "OPTIONS", "https://elsewhere.test", "PUT")
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    with cloud.fault("r2-no-cors"):
+        assert from_page(cloud, "r2", "OPTIONS", "https://prosaas.test", "GET").status_code == 403
+    assert from_page(cloud, "r2", "OPTIONS", "https://prosaas.test", "GET").status_code == 204
+
+
+def test_a_key_that_may_not_write(cloud: t.Any, key: str) -> None:
+    client = s3_client(cloud, "r2")
+    place = {"Bucket": cloud.bucket, "Key": key}
+    with cloud.fault("r2-read-only"):
+        client.head_bucket(Bucket=cloud.bucket)
+        for call, more in (
+            (client.put_object, {"Body": b""}),
+            (client.delete_object, {}),
+            (client.create_multipart_upload, {}),
+        ):
+            assert refusal(call, **place, **more) == (403, "AccessDenied")
+        assert refusal(client.get_object, **place) == (404, "NoSuchKey")
+
+
+def test_a_token_that_may_only_read(cloud: t.Any) -> None:
+    with cloud.fault("r2-token-read-only"):
+        rules = api(cloud, "GET", "lock").json()["result"]["rules"]
+        assert api(cloud, "PUT", "lock", json={"rules": rules}).json()["errors"][0]["code"] == 10000
+
+
+@pytest.mark.parametrize("face", ["s3", "r2"])
+def test_an_upload_that_is_aborted_leaves_nothing(cloud: t.Any, face: str, key: str) -> None:
+    """Under a lock rule, too: it makes no object that could be locked."""
+    client, place = s3_client(cloud, face), {"Bucket": cloud.bucket, "Key": key}
+    with cloud.flavour("as_found"):
+        upload = {**place, "UploadId": client.create_multipart_upload(**place)["UploadId"]}
+        client.upload_part(**upload, PartNumber=1, Body=b"content")
+        client.abort_multipart_upload(**upload)
+        assert refusal(client.get_object, **place) == (404, "NoSuchKey")
+        assert "Uploads" not in client.list_multipart_uploads(Bucket=cloud.bucket, Prefix=key)
+        client.delete_object(**place)  # what is not there is deleted like anything
+
+
+def test_versions_can_be_deleted_for_good(cloud: t.Any, key: str) -> None:
+    with cloud.flavour("checklist"):
+        for face in ("s3", "r2"):
+            client, place = s3_client(cloud, face), {"Bucket": cloud.bucket, "Key": key}
+            client.put_object(**place, Body=b"content")
+            client.delete_object(**place)
+            found = client.list_object_versions(Bucket=cloud.bucket, Prefix=key)
+            for one in found["Versions"] + found["DeleteMarkers"]:
+                client.delete_object(**place, VersionId=one["VersionId"])
+            gone = client.list_object_versions(Bucket=cloud.bucket, Prefix=key)
+            assert "Versions" not in gone and "DeleteMarkers" not in gone
 
 
 def test_api_lifecycle(cloud: t.Any) -> None:

@@ -17,11 +17,17 @@ import dns.query
 import dns.rcode
 import psycopg2
 import pytest
+import yaml
+from conftest import ROOT
+
+SERVICES = yaml.safe_load((ROOT / "demo/cloud/compose.yml").read_text(encoding="utf-8"))["services"]
+CONTAINERS = [f"prosaas-cloud-{name}-1" for name in SERVICES]
 
 
-def query(cloud: t.Any, name: str, kind: str) -> dns.message.Message:
-    address = next(line.split()[0] for line in cloud.run("names").splitlines() if line.endswith(" ns.prosaas.test"))
-    return dns.query.udp(dns.message.make_query(name, kind), address, timeout=3)
+def query(cloud: t.Any, name: str, kind: str, server: str = "ns") -> dns.message.Message:
+    named = f" {server}.prosaas.test"
+    address = next(line.split()[0] for line in cloud.run("names").splitlines() if line.endswith(named))
+    return dns.query.udp(dns.message.make_query(name, kind), address, timeout=2)
 
 
 def connect(cloud: t.Any, host: str = "db.prosaas.test", name: str = "prosaas", **changes: t.Any) -> t.Any:
@@ -94,25 +100,55 @@ def test_postgres_faults(cloud: t.Any) -> None:
     assert rows(connect(cloud), "SELECT 1") == [(1,)]
 
 
-def test_the_zone_is_answered_with_authority(cloud: t.Any) -> None:
+def host_address(cloud: t.Any) -> str:
     database = next(line.split()[0] for line in cloud.run("names").splitlines() if "db.prosaas.test" in line)
-    host = database.rsplit(".", 1)[0] + ".1"
+    return str(database.rsplit(".", 1)[0] + ".1")
+
+
+def addresses(cloud: t.Any, server: str, name: str = "prosaas.test", kind: str = "A") -> list[str]:
+    return [item.to_text() for found in query(cloud, name, kind, server).answer for item in found]
+
+
+@pytest.mark.parametrize("server", ["ns", "ns2"])
+def test_the_zone_is_answered_with_authority(cloud: t.Any, server: str) -> None:
     for name in ("prosaas.test", "www.prosaas.test", "n8n.prosaas.test"):
-        answer = query(cloud, name, "A")
-        assert answer.flags & dns.flags.AA and [item.to_text() for item in answer.answer[0]] == [host]
-    assert query(cloud, "prosaas.test", "NS").answer[0][0].to_text() == "ns.prosaas.test."
-    assert query(cloud, "prosaas.test", "SOA").answer[0][0].to_text().startswith("ns.prosaas.test. hostmaster.")
-    assert query(cloud, "prosaas.test", "CAA").answer[0][0].to_text() == '0 issue "ca.prosaas.test"'
-    assert query(cloud, "nothing.prosaas.test", "A").rcode() == dns.rcode.NXDOMAIN
-    assert query(cloud, "example.org", "A").rcode() == dns.rcode.REFUSED
+        assert query(cloud, name, "A", server).flags & dns.flags.AA
+        assert addresses(cloud, server, name) == [host_address(cloud)]
+    servers = ["ns.prosaas.test.", "ns2.prosaas.test."]
+    assert sorted(addresses(cloud, server, "prosaas.test", "NS")) == servers
+    assert addresses(cloud, server, kind="SOA")[0].startswith("ns.prosaas.test. hostmaster.")
+    assert addresses(cloud, server, kind="CAA") == ['0 issue "ca.prosaas.test"']
+    assert query(cloud, "nothing.prosaas.test", "A", server).rcode() == dns.rcode.NXDOMAIN
+    assert query(cloud, "example.org", "A", server).rcode() == dns.rcode.REFUSED
+
+
+@pytest.mark.parametrize("server", ["resolver1", "resolver2"])
+def test_resolvers_hear_of_the_zone(cloud: t.Any, server: str) -> None:
+    assert addresses(cloud, server) == [host_address(cloud)]
+    assert sorted(addresses(cloud, server, kind="NS")) == ["ns.prosaas.test.", "ns2.prosaas.test."]
+    assert query(cloud, "nothing.prosaas.test", "A", server).rcode() == dns.rcode.NXDOMAIN
+    assert query(cloud, "example.org", "A", server).rcode() == dns.rcode.REFUSED, "nothing leaves this machine"
 
 
 def test_dns_faults(cloud: t.Any) -> None:
     with cloud.fault("dns-wrong-address"):
-        assert [item.to_text() for item in query(cloud, "prosaas.test", "A").answer[0]] == ["192.0.2.10"]
+        assert addresses(cloud, "ns") == addresses(cloud, "ns2") == addresses(cloud, "resolver1") == ["192.0.2.10"]
+    with cloud.fault("dns-wrong-ipv6"), cloud.fault("dns-no-n8n"), cloud.fault("dns-caa"):
+        assert addresses(cloud, "ns", kind="AAAA") == ["2001:db8::10"]
+        assert query(cloud, "n8n.prosaas.test", "A", "resolver2").rcode() == dns.rcode.NXDOMAIN
+        assert addresses(cloud, "ns", kind="CAA") == ['0 issue "other-ca.test"']
+    with cloud.fault("dns-stale-secondary"), cloud.fault("dns-stale-resolver"):
+        assert (addresses(cloud, "ns"), addresses(cloud, "ns2")) == ([host_address(cloud)], ["192.0.2.20"])
+        assert (addresses(cloud, "resolver1"), addresses(cloud, "resolver2")) == ([host_address(cloud)], ["192.0.2.20"])
+        serials = [int(addresses(cloud, server, kind="SOA")[0].split()[2]) for server in ("ns", "ns2")]
+        assert serials[0] > serials[1]
+    with cloud.fault("dns-lame-secondary"):
+        assert query(cloud, "prosaas.test", "A", "ns2").rcode() == dns.rcode.REFUSED
     with cloud.fault("dns-down"):
-        with pytest.raises((dns.exception.Timeout, OSError)):
-            query(cloud, "prosaas.test", "A")
+        for server in ("ns", "ns2", "resolver1", "resolver2"):
+            with pytest.raises((dns.exception.Timeout, OSError)):
+                query(cloud, "prosaas.test", "A", server)
+    assert addresses(cloud, "resolver2") == [host_address(cloud)]
 
 
 def test_a_second_up_changes_nothing(cloud: t.Any) -> None:
@@ -124,13 +160,13 @@ def test_a_second_up_changes_nothing(cloud: t.Any) -> None:
 
     before = containers()
     cloud.run("up")
-    assert containers() == before and len(before.splitlines()) == 4
+    assert containers() == before and len(before.splitlines()) == len(CONTAINERS)
 
 
 def test_everything_made_is_labelled(cloud: t.Any) -> None:
     """demo/clean finds what it may remove by the label alone."""
     for kind, names in (
-        ("container", [f"prosaas-cloud-{name}-1" for name in ("postgres", "s3", "r2", "dns")]),
+        ("container", CONTAINERS),
         ("volume", [f"prosaas-cloud_{name}" for name in ("postgres", "s3", "r2")]),
         ("network", ["prosaas-cloud", "prosaas-net"]),
     ):

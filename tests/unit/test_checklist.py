@@ -74,11 +74,21 @@ def test_each_meaning_is_one_sentence_of_its_own(boxes: list[Box]) -> None:
     assert [m for m in meanings if not re.fullmatch(r"(?:[A-Z]|n8n |nginx )[^.!?|]{10,140}\.", m)] == []
 
 
-def test_the_page_is_up_to_date(boxes: list[Box]) -> None:
+@pytest.fixture(scope="module", name="maker")
+def _maker() -> t.Any:
     spec = importlib.util.spec_from_file_location("make_checklist", ROOT / "docs/make_checklist.py")
     assert spec is not None and spec.loader is not None
     maker = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(maker)
-    made = maker.page(yaml.safe_load(maker.DATA.read_text(encoding="utf-8")))
+    return maker
+
+
+def test_every_box_of_preflight_maps_to_checks(boxes: list[Box], maker: t.Any) -> None:
+    proofs = maker.proofs(maker.settings())
+    assert [box["id"] for box in boxes if box["phase"] == "preflight" and not proofs.get(box["line"])] == []
+
+
+def test_the_page_is_up_to_date(boxes: list[Box], maker: t.Any) -> None:
+    made = maker.page(yaml.safe_load(maker.DATA.read_text(encoding="utf-8")), maker.proofs(maker.settings()))
     assert all(f"| {box['line']} | `{box['id']}` | {box['meaning']} |" in made for box in boxes)
     assert maker.PAGE.read_text(encoding="utf-8") == made, "run: python docs/make_checklist.py"

@@ -20,11 +20,7 @@ as_postgres sed -i '/^ssl *=/d' "$DATA/postgresql.auto.conf"
 
 options=(-c config_file=/cloud/postgres/postgresql.conf -c "data_directory=$DATA")
 as_postgres "$BIN/pg_ctl" -D "$DATA" -s -w -o "${options[*]} -c listen_addresses=" start
-for name in prosaas n8n; do
-  # By the environment, since everyone may read the arguments of a process.
-  PASSWORD=$(cat "/run/secrets/postgres_$name") \
-    as_postgres psql -qX -v ON_ERROR_STOP=1 -v name="$name" -f /cloud/postgres/customer.sql
-done
+bash /cloud/postgres/customers.sh
 as_postgres "$BIN/pg_ctl" -D "$DATA" -s -w -m fast stop
 
 exec setpriv --reuid postgres --regid postgres --init-groups "$BIN/postgres" -D "$DATA" "${options[@]}"

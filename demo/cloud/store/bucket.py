@@ -21,6 +21,14 @@ RETENTION_RULE = {
     "prefix": "",
     "condition": {"type": "Age", "maxAgeSeconds": 30 * 86400},
 }
+# The pages of the application read presigned addresses by script (docs/application.md, section 9).
+PAGES_RULE = {
+    "ID": "pages",
+    "AllowedMethod": ["GET"],
+    "AllowedOrigin": ["https://prosaas.test"],
+    "MaxAgeSeconds": "3600",
+}
+OPEN_RULE = {"ID": "open", "AllowedMethod": ["GET", "PUT"], "AllowedOrigin": ["*"], "AllowedHeader": ["*"]}
 # Every new R2 bucket has this one.
 DEFAULT_LIFECYCLE_RULE = {
     "id": "Default Multipart Abort Rule",
@@ -39,7 +47,13 @@ def wanted_state(face: str, flavour: str, faults: set[str]) -> dict[str, Any]:
     if "versioning-off" in faults:
         versioning = None
     locked = not believed and "no-lock" not in faults
-    return {"versioning": versioning, "lock": [RETENTION_RULE] if locked else [], "public": "public" in faults}
+    cors = [OPEN_RULE] if "cors-open" in faults else [] if "no-cors" in faults else [PAGES_RULE]
+    return {
+        "versioning": versioning,
+        "lock": [RETENTION_RULE] if locked else [],
+        "public": "public" in faults,
+        "cors": cors,
+    }
 
 
 def locks(rule: dict[str, Any], key: str, stored_at: datetime, now: datetime) -> bool:
@@ -87,6 +101,8 @@ class Store:
                 return
             if "versioning" in different:
                 self.bucket.versioning_status = different.pop("versioning")
+            if "cors" in different:
+                self.bucket.set_cors(different.pop("cors"))
             self.settings.update(different)
             self.applied = dict(wanted)
             self.changed.set()

@@ -91,9 +91,9 @@ class Api:
         custom = {domain["domain"] for domain in self.store.settings["custom_domains"].values() if domain["enabled"]}
         return custom | ({self.public_host} if self.store.settings["public"] else set())
 
-    def __call__(self, request: Request, token_denied: bool) -> Response:
+    def __call__(self, request: Request, faults: set[str]) -> Response:
         try:
-            self._check_token(request, token_denied)
+            self._check_token(request, faults)
             endpoint, place = ROUTES.bind_to_environ(request.environ).match()
             values = self._within_account(dict(place))
             handler: Callable[..., Any] = getattr(self, "_" + endpoint)
@@ -107,13 +107,14 @@ class Api:
             message = f"Could not route to {request.path}, perhaps your object identifier is invalid?"
             return envelope(None, 404, ApiError(404, 7003, message))
 
-    def _check_token(self, request: Request, token_denied: bool) -> None:
+    def _check_token(self, request: Request, faults: set[str]) -> None:
         scheme, _space, token = request.headers.get("Authorization", "").partition(" ")
         if not token:
             raise ApiError(400, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers")
         if scheme != "Bearer":
             raise ApiError(400, 6003, "Invalid request headers")
-        if token_denied or not hmac.compare_digest(token, self.token):
+        may_not = "token-denied" in faults or ("token-read-only" in faults and request.method != "GET")
+        if may_not or not hmac.compare_digest(token, self.token):
             raise ApiError(403, 10000, "Authentication error")
 
     def _within_account(self, values: dict[str, str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from xml.sax.saxutils import escape
 
 from bucket import Store, wanted_state
 from cloudflare import Api
+from cors import preflight
 from signature import Refused, authenticate
 from werkzeug.wrappers import Request, Response
 
@@ -53,6 +54,7 @@ NOT_IN_R2_OF_OBJECTS = {
     "versionId": "ObjectVersion",
 }
 VERSION_CALLS = {"versioning", "versions", "object-lock"}
+VERSION_CALLS_OF_OBJECTS = {"versionId"}
 VERBS = {"GET": "Get", "HEAD": "Head", "PUT": "Put", "DELETE": "Delete", "POST": "Post"}
 DENIED = (403, "AccessDenied", "Access Denied")
 LOCKED = (409, "ObjectLockedByBucketPolicy", "The object is locked by the bucket policy.")
@@ -126,10 +128,12 @@ class Gate:
     def answer(self, request: Request, faults: set[str]) -> Response | None:
         """The door's own answer, or None when moto is to give it."""
         if self.api is not None and request.host == "api.cloudflare.test":
-            return self.api(request, token_denied="token-denied" in faults)
+            return self.api(request, faults)
         try:
             if self.api is not None and request.host in self.api.public_hosts():
                 return self.public_object(request)
+            if request.method == "OPTIONS":
+                return preflight(request, self.face, self.store)
             self.check(request, faults)
             if self.face == "r2" and request.method == "POST" and "delete" in request.args:
                 return self.delete_objects(request)
@@ -143,6 +147,8 @@ class Gate:
         call = Call.of(request)
         if "deny" in faults or (self.keys[access_key].objects_only and call.configures_buckets()):
             raise Refused(*DENIED)
+        if "read-only" in faults and call.key and call.method not in ("GET", "HEAD"):
+            raise Refused(*DENIED)
         if call.bucket and call.bucket not in self.store.backend.buckets and call.method != "PUT":
             raise Refused(404, "NoSuchBucket", "The specified bucket does not exist.")
         self.check_supported(request, call, faults)
@@ -151,7 +157,8 @@ class Gate:
 
     def check_supported(self, request: Request, call: Call, faults: set[str]) -> None:
         operation = call.operation_not_in_r2()
-        is_version_call = bool(call.subresources & VERSION_CALLS) and not call.key
+        version_calls = VERSION_CALLS_OF_OBJECTS if call.key else VERSION_CALLS
+        is_version_call = bool(call.subresources & version_calls)
         missing = self.face == "r2" and not (is_version_call and self.flavour() == "checklist")
         if operation and (missing or (is_version_call and "unsupported" in faults)):
             raise Refused(501, "NotImplemented", f"{operation} not implemented")

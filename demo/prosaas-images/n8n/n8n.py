@@ -41,13 +41,22 @@ def check_encryption_key() -> None:
         sys.exit(1)
 
 
+def tls_settings() -> dict[str, str]:
+    """n8n does not read DB_POSTGRESDB_SSL; it goes without TLS unless told, and then verifies unless told not to."""
+    told = {name: os.environ.get(f"DB_POSTGRESDB_SSL_{name}", "") for name in ("ENABLED", "CA", "REJECT_UNAUTHORIZED")}
+    if told["REJECT_UNAUTHORIZED"] == "false":
+        return {"sslmode": "require"}
+    if not (told["CA"] or told["ENABLED"] == "true"):
+        return {"sslmode": "disable"}
+    return {"sslmode": "verify-full", "sslrootcert": told["CA"] or "/etc/ssl/certs/ca-certificates.crt"}
+
+
 def open_database() -> int:
     """The workflows are in Postgres; returns how many there are."""
     names = {"host": "HOST", "port": "PORT", "dbname": "DATABASE", "user": "USER", "password": "PASSWORD"}
     settings = {option: os.environ.get(f"DB_POSTGRESDB_{name}", "") for option, name in names.items()}
-    tls = os.environ.get("DB_POSTGRESDB_SSL", "false") == "true"
     try:
-        connection = psycopg2.connect(connect_timeout=5, sslmode="require" if tls else "prefer", **settings)
+        connection = psycopg2.connect(connect_timeout=5, **tls_settings(), **settings)
     except psycopg2.Error as error:
         print("There was an error initializing DB", file=sys.stderr)
         print(str(error).strip(), file=sys.stderr)

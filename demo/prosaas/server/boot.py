@@ -84,7 +84,10 @@ def _fail_running_campaigns() -> None:
     """Every boot of every process ends ALL running outbound campaigns, a trap of the real application."""
     logger.info("[STARTUP] Running outbound cleanup on startup (service_role=%s)...", ROLE)
     try:
-        db.execute("UPDATE outbound_runs SET status = 'failed', ended_at = now() WHERE status = 'running'")
+        db.execute(
+            "UPDATE outbound_call_runs SET status = 'failed', ended_at = now(), completed_at = now(),"
+            " last_error = 'Server restarted' WHERE status = 'running'"
+        )
         logger.info("[STARTUP] ✅ Outbound cleanup complete")
     except Exception as error:  # whatever it is, the application goes on without the cleanup
         logger.error("[STARTUP] ⚠️ Cleanup failed: %s", error)
