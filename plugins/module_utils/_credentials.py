@@ -17,6 +17,16 @@ from . import _dotenv
 from ._errors import OpsError
 
 
+def token_in(path: str | None) -> str:
+    """Return the content of a file that holds a token and nothing else; empty where no file is given."""
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise OpsError(f"The token file {path} cannot be read ({error.strerror}).", "Correct its path.") from None
+
+
 class Credentials:
     """The variables of one file, asked for by what they are to us.
 

@@ -23,6 +23,8 @@ from pathlib import Path
 
 from ._errors import OpsError
 
+BOM = "\ufeff"
+
 # What Go calls a space, and those of them that end no line. Python's own idea differs (it has U+001C to U+001F, too).
 _BLANK = "\t\v\f\r \x85\xa0"
 _SPACE = _BLANK + "\n\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
@@ -44,15 +46,26 @@ TRAILING = "what follows the closing quote is read as a line of its own"
 BARE = "there is no =, so the value is whatever the caller's shell has"
 TWO_VIEWS = "the Compose files see another value than the containers, since it refers to a line further down"
 
+SINGLE_QUOTES = "Put the value in single quotes, or write $$ for a $."
+
 
 @dataclass(frozen=True)
 class Statement:
-    """One assignment as it stands in the file; ``value`` is None when nothing gives it one."""
+    """One assignment as it stands in the file.
+
+    Attributes:
+        name: its name.
+        value: None when nothing gives it one.
+        line: on which it begins.
+        surprises: what is not as it looks.
+        span: where the value stands in the text, with its quotes and a byte order mark not counted; None without ``=``.
+    """
 
     name: str
     value: str | None
     line: int
     surprises: tuple[str, ...] = ()
+    span: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +124,7 @@ def _compared(variable: Variable, own: str | None) -> Variable:
 
 def statements(text: str, environment: dict[str, str] | None = None) -> Iterator[Statement]:
     """Yield the statements of an environment file; ``environment`` wins over what the file itself has set."""
-    text = text.removeprefix("\ufeff")
+    text = text.removeprefix(BOM)
     seen: dict[str, str] = {}
     known = ChainMap(environment or {}, seen)
     position = _next_statement(text, 0)
@@ -119,9 +132,10 @@ def statements(text: str, environment: dict[str, str] | None = None) -> Iterator
         line = text.count("\n", 0, position) + 1
         name, has_value, position = _name(text, position, line)
         if has_value:
-            value, surprises, position = _value(text, position, line, known)
+            value, surprises, end = _value(text, position, line, known)
             seen[name] = value
-            yield Statement(name, value, line, surprises)
+            yield Statement(name, value, line, surprises, (position, end))
+            position = end
         elif name:
             yield Statement(name, known.get(name), line, (BARE,))
         position = _next_statement(text, position)
@@ -167,7 +181,7 @@ def _name(text: str, position: int, line: int) -> tuple[str, bool, int]:
 
 
 def _value(text: str, position: int, line: int, known: Mapping[str, str]) -> tuple[str, tuple[str, ...], int]:
-    """Read a value; return it, what is surprising about it, and where the next statement may begin."""
+    """Read a value; return it, what is surprising about it, and where it ends."""
     if text[position : position + 1] in ("'", '"'):
         raw, end = _quoted(text, position, line)
         rest = text[end : _end_of_line(text, end)].strip(_SPACE)
@@ -177,8 +191,8 @@ def _value(text: str, position: int, line: int, known: Mapping[str, str]) -> tup
         else:
             value = _expanded(_ESCAPE.sub(_unescape, raw), known, line, surprises)
     else:
-        end = _end_of_line(text, position)
-        raw = text[position:end].partition(" #")[0].rstrip(_SPACE)
+        raw = text[position : _end_of_line(text, position)].partition(" #")[0].rstrip(_SPACE)
+        end = position + len(raw)
         surprises = [COMMENT] if raw.startswith("#") and text[position - 1] in _BLANK else []
         if re.search(f"[{_BLANK}]#", raw):
             surprises.append(TAB)
@@ -222,7 +236,9 @@ def _expanded(template: str, known: Mapping[str, str], line: int, surprises: lis
     try:
         value, complete = _substituted(template, known)
     except ValueError as error:
-        raise _refused(line, str(error), "Put the value in single quotes, or write $$ for a $.") from None
+        raise _refused(line, str(error), SINGLE_QUOTES) from None
+    except RecursionError:
+        raise OpsError(f"Line {line}: its references are nested too deeply to be read.", SINGLE_QUOTES) from None
     if not complete:
         surprises.append(UNSET)
     return value

@@ -13,55 +13,15 @@ from __future__ import annotations
 
 import json
 import time
-import typing as t
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from ._check import FAIL, PASS, UNKNOWN, Check, Outcome, Report, timed
+from ._condition import SHOWN, Condition
 from ._errors import OpsError, Unreachable
 from ._http import Answer, Client
-
-_SHOWN = 80  # characters of a JSON value that evidence may hold
-
-
-@dataclass(frozen=True)
-class Condition:
-    """One thing that a JSON answer must say; exactly one of the three is given.
-
-    Attributes:
-        query: JMESPath expression.
-        equals: the value that it must have.
-        within: values of which it must be one; ``None`` among them allows it to be absent.
-        exists: whether it must be there (not null).
-    """
-
-    query: str
-    equals: t.Any = None
-    within: Sequence[t.Any] | None = None
-    exists: bool | None = None
-
-    def objection(self, found: t.Any) -> str:
-        """Return why the value is not what was expected; empty when it is."""
-        shown = json.dumps(found, ensure_ascii=False)[:_SHOWN]
-        if self.exists is not None:
-            return (
-                "" if (found is not None) == self.exists else f"{self.query} is {'missing' if self.exists else shown}"
-            )
-        wanted = list(self.within) if self.within is not None else [self.equals]
-        if any(_same(found, value) for value in wanted):
-            return ""
-        return f"{self.query} is {shown}, expected {' or '.join(json.dumps(value) for value in wanted)}"
-
-
-def _same(found: t.Any, wanted: t.Any) -> bool:
-    """Compare as JSON does: true is not 1. A number may be written as text, since templates make text of numbers."""
-    if isinstance(found, bool) or isinstance(wanted, bool):
-        return found is wanted
-    if isinstance(found, (int, float)) and isinstance(wanted, str):
-        return str(found) == wanted
-    return bool(found == wanted)
 
 
 @dataclass(frozen=True)
@@ -124,7 +84,7 @@ class Shape:
             body = answer.json()
             values = ((c.query, jmespath.search(c.query, body)) for c in self.json)
             said += [
-                f"{query}={json.dumps(value, ensure_ascii=False)[:_SHOWN]}"
+                f"{query}={json.dumps(value, ensure_ascii=False)[:SHOWN]}"
                 for query, value in values
                 if value is not None
             ]

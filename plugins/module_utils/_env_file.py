@@ -8,23 +8,19 @@ Private to prosaas.ops: not for use by other collections, may change without not
 
 from __future__ import annotations
 
-import fnmatch
 import os
-import shutil
 import stat
-import typing as t
 import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from . import _dotenv, _env_rules, _env_types, _secrets
-from ._check import FAIL, PASS, WARN, Check, Outcome, Report, timed
-from ._compose import Compose
-from ._dotenv import Variable
+from . import _dotenv, _env_fill, _env_rules, _env_types, _env_views
+from ._check import FAIL, PASS, Check, Outcome, Report, timed
 from ._env_rules import Environment
-from ._errors import OpsError, Unreachable
+from ._env_views import Host
+from ._errors import OpsError
 
 READABLE = "Run the task as the owner of the file, or with become"
 
@@ -33,9 +29,10 @@ def examine(
     path: Path,
     example: Path,
     env: Environment,
-    rules: Iterable[_env_rules.Data],
-    compose: Compose | None = None,
-    overrides: Sequence[str] = (),
+    rules: Sequence[_env_rules.Data],
+    host: Host | None = None,
+    fill: bool = False,
+    check_mode: bool = False,
 ) -> Report:
     """Run all checks on a file. Without one, or with one that Compose refuses, there is that failure and no more.
 
@@ -44,24 +41,42 @@ def examine(
         example: the template that it was copied from; it need not exist.
         env: what to judge by; path, variables and example are filled in here.
         rules: what must hold between variables.
-        compose: the project to resolve, to see what the containers get instead; None leaves that out.
-        overrides: patterns of the variables that the Compose files set themselves on purpose.
+        host: the project, to see what its containers get and have; None leaves that out.
+        fill: whether to make missing secrets first.
+        check_mode: whether to make them in memory alone, and judge the file as it would be.
     """
-    file_check = timed("env.file", "The environment file is there, and private", [], partial(_file, path, example))
+    env = replace(env, path=str(path), example=_template(example))
     try:
-        variables = _dotenv.read(path.read_bytes().decode("utf-8", "surrogateescape"))
+        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        env = replace(env, variables=_dotenv.read(text))
     except OSError:
-        return Report(checks=[file_check])
+        return Report([_file_check(path, example)], {"template": _env_fill.template(env), "filled": []})
     except OpsError as error:
         broken = Check("env.syntax", _env_rules.SYNTAX, FAIL, f"{path}: {error.problem}", error.remedy)
-        return Report(checks=[file_check, broken])
-    env = replace(env, path=str(path), variables=variables, example=_template(example))
+        return Report([_file_check(path, example), broken], {"template": "", "filled": []})
+    made = _env_fill.make(_env_fill.to_fill(env, host.execute if host else None), env) if fill else {}
+    if made:
+        text = _env_fill.filled(text, made)
+        env = replace(env, variables=_dotenv.read(text))
+        if not check_mode:
+            _env_fill.write(path, text)
     secrets = set(_hidden(env))
-    checks = [file_check, *_env_rules.checks(env, rules)]
-    if compose:
-        look = partial(_overridden, env, compose, overrides, secrets)
-        checks.append(timed("env.overrides", "The containers get what the file says", [], look))
-    return Report(checks=checks, secrets=secrets)
+    checks = [_file_check(path, example), *_env_rules.checks(env, rules)]
+    if host:
+        on_disk = {name: v for name, v in env.variables.items() if not (check_mode and name in made)}
+        checks += _env_views.checks(env, on_disk, host, secrets)
+    facts = {"template": _env_fill.template(env), "filled": list(made)}
+    return Report(checks, facts, secrets, changed=bool(made), diff=_diff(path, made))
+
+
+def _diff(path: Path, made: Iterable[str]) -> list[dict[str, str]]:
+    """Return what was made by its names alone."""
+    names = "".join(f"{name} has a value\n" for name in made)
+    return [{"before_header": str(path), "after_header": str(path), "before": "", "after": names}] if names else []
+
+
+def _file_check(path: Path, example: Path) -> Check:
+    return timed("env.file", "The environment file is there, and private", [], partial(_file, path, example))
 
 
 def _file(path: Path, example: Path) -> Outcome:
@@ -104,32 +119,3 @@ def _hidden(env: Environment) -> Iterator[str]:
             password = url.password if url else None
             yield value
             yield from (password, urllib.parse.unquote(password)) if password else ()
-
-
-def _overridden(env: Environment, compose: Compose, meant: Sequence[str], secrets: Iterable[str]) -> Outcome:
-    """Compare the file with what Compose hands to the containers of each service."""
-    if not shutil.which("docker"):
-        raise Unreachable("There is no docker command on this host.", "Install Docker and Compose v2")
-    try:
-        model = compose.model()
-    except Unreachable:
-        raise
-    except OpsError as error:
-        raise OpsError(_secrets.redact(error.problem, secrets), error.remedy) from None
-    replaced = overridden(env.variables, model)
-    told = {name: f"{name} (in {', '.join(services)})" for name, services in replaced.items()}
-    by_mistake = [name for name in told if not any(fnmatch.fnmatchcase(name, pattern) for pattern in meant)]
-    if by_mistake:
-        evidence = "the Compose files set another value: " + ", ".join(told[name] for name in by_mistake)
-        return Outcome(WARN, evidence, f"Change it there and delete it in {env.path}, where it has no effect")
-    return Outcome(PASS, f"but for what is meant to differ: {', '.join(told.values())}" if told else "all of it")
-
-
-def overridden(variables: Mapping[str, Variable], model: Mapping[str, t.Any]) -> dict[str, list[str]]:
-    """Return the variables of the file for which a service gets another value, with those services."""
-    found: dict[str, list[str]] = {}
-    for service, definition in sorted(model["services"].items()):
-        for name, value in (definition.get("environment") or {}).items():
-            if name in variables and (variables[name].value or "") != (value or "").replace("$$", "$"):
-                found.setdefault(name, []).append(service)
-    return dict(sorted(found.items()))

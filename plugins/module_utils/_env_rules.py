@@ -27,11 +27,11 @@ Data = t.Mapping[str, t.Any]
 
 # What any entry of the schema and any rule may say; the rest are the parameters of its type or kind.
 _ENTRY = {"type", "title", "item", "enabled", "severity", "required", "required_when", "required_with"}
-_ENTRY |= {"default", "ignored", "generate", "source", "public"}
+_ENTRY |= {"default", "ignored", "generate", "unless_volume", "source", "public"}
 _RULE = {"id", "kind", "title", "item", "enabled", "severity", "remedy"}
 SYNTAX = "Every line means what it looks like"
 CORRECT = "Correct it in the inventory, where the schema and the rules of the environment file are."
-_CLASSES: dict[str, type] = {"Sequence": list, "int": int, "bool": bool}
+_CLASSES: dict[str, type] = {"Sequence": list, "Mapping": dict, "int": int, "bool": bool}
 _CLOSE = 0.85  # similarity from which a name is taken for a misspelt one
 
 
@@ -88,13 +88,18 @@ def merged_rules(base: Iterable[Data], extra: Iterable[Data]) -> list[dict[str, 
     return list(merged({rule["id"]: rule for rule in base}, {rule["id"]: rule for rule in extra}).values())
 
 
-def refuse_mistakes(schema: Mapping[str, Data], rules: Iterable[Data], placeholders: Iterable[str]) -> None:
+def refuse_mistakes(schema: Mapping[str, Data], rules: Sequence[Data], placeholders: Iterable[str]) -> None:
     """Raise for data that is not understood: a misspelt key would silently check less."""
     for name, entry in schema.items():
         _refuse(f"entry {name} of the schema", {"type": "string", **entry}, "type", _env_types.TYPES, _ENTRY)
+        generate = str(entry.get("generate", ""))
+        if generate and generate not in _env_types.GENERATORS and " " not in generate:
+            remedy = f"Choose one of {', '.join(sorted(_env_types.GENERATORS))}, or give a whole command."
+            raise OpsError(f"The entry {name} of the schema has generate {generate}.", remedy)
     for rule in rules:
         _refuse(f"rule {rule['id']}", rule, "kind", KINDS, _RULE)
-    for pattern in [*placeholders, *(entry.get("pattern", "") for entry in schema.values())]:
+    patterns = [*placeholders, *(entry.get("pattern", "") for entry in schema.values())]
+    for pattern in [*patterns, *(str(each) for rule in rules for each in rule.get("then", {}).values())]:
         try:
             re.compile(pattern)
         except re.error as error:
@@ -141,7 +146,7 @@ def _judged(name: str, entry: Data, env: Environment) -> Outcome:
     bad = WARN if entry.get("ignored") else entry.get("severity", FAIL)
     inert = f"; the application does not read it: {entry['ignored']}" if entry.get("ignored") else ""
     if not value:
-        reason = _needed(entry, env)
+        reason = needed(entry, env)
         if reason:
             empty = "is empty" if name in env.variables else "is not set"
             return Outcome(bad, f"{empty}, {reason}{inert}", _remedy("Set", name, entry, env))
@@ -159,7 +164,7 @@ def _judged(name: str, entry: Data, env: Environment) -> Outcome:
     return Outcome(PASS, f"{where}, length {len(value)}{inert}")
 
 
-def _needed(entry: Data, env: Environment) -> str:
+def needed(entry: Data, env: Environment) -> str:
     """Return why a variable must be set, empty when it need not."""
     if entry.get("required"):
         return "required"
@@ -176,8 +181,14 @@ def _remedy(verb: str, name: str, entry: Data, env: Environment) -> str:
     if entry.get("type") == "exact":
         told = f"Set {name}={entry['value']} in {env.path}"
     if entry.get("generate"):
-        told += f"; generate a value: {entry['generate']}"
+        told += f"; make a value: {command(entry['generate'])}"
     return told + (f"; {entry['source']}" if entry.get("source") else "")
+
+
+def command(generate: str) -> str:
+    """Return the command that makes a value: a generator's, or the one that the entry itself gives."""
+    known = _env_types.GENERATORS.get(generate)
+    return known.command if known else generate
 
 
 def _syntax(env: Environment) -> Outcome:
@@ -205,14 +216,22 @@ def _placeholders(env: Environment) -> Outcome:
 
 
 def _unknown(env: Environment) -> Outcome:
-    """Take a name for a misspelt one when it is close to a variable that is not set, and the template lacks it."""
+    """Take a name for a misspelt one when it is close to a variable that is not set, and the template lacks it.
+
+    It fails when the other one must be set, so that somebody surely meant it.
+    """
     unset = [name for name in env.schema if name not in env.variables]
     strangers = [name for name in env.variables if name not in env.schema and name not in env.example]
-    meant = {name: difflib.get_close_matches(name.upper(), unset, 1, _CLOSE) for name in strangers}
-    found = [f"{name} (line {env.line(name)}), close to {close[0]}" for name, close in meant.items() if close]
-    if not found:
+    close = {name: difflib.get_close_matches(name.upper(), unset, 1, _CLOSE) for name in strangers}
+    meant = {name: names[0] for name, names in close.items() if names}
+    if not meant:
         return Outcome(PASS, f"{len(strangers)} variables are in neither schema nor template, none looks misspelt")
-    return Outcome(WARN, "; ".join(found), f"Correct the names in {env.path}")
+    must = [name for name in meant.values() if needed(env.schema[name], env) and not env.schema[name].get("ignored")]
+    evidence = "; ".join(
+        f"{name} (line {env.line(name)}) is probably {other}" + (", which must be set" if other in must else "")
+        for name, other in meant.items()
+    )
+    return Outcome(FAIL if must else WARN, evidence, f"Correct the names in {env.path}")
 
 
 # Rules. A kind of rule is a function of the environment and of its own parameters, and returns what is wrong or an
@@ -251,10 +270,26 @@ def lacks(env: Environment, variables: Sequence[str], text: str) -> str:
     return f"{_list(found, env)}: the host contains {text}" if found else ""
 
 
-def at_most(env: Environment, variables: Sequence[str]) -> str:
-    numbers = [int(env.value(name)) for name in variables if not _env_types.integer(env.value(name))]
-    ascending = len(numbers) < len(variables) or numbers == sorted(numbers)
-    return "" if ascending else f"{_list(variables, env)}: the first is larger"
+def at_most(env: Environment, variables: Sequence[str], defaults: Mapping[str, int] | None = None) -> str:
+    """Args: ``defaults`` is what the application takes for one that is not set."""
+    given = {name: env.value(name) or str((defaults or {}).get(name, "")) for name in variables}
+    numbers = [int(value) for value in given.values() if not _env_types.integer(value)]
+    if len(numbers) < len(variables) or numbers == sorted(numbers):
+        return ""
+    told = (
+        f"{name} (line {env.line(name)})" if env.value(name) else f"{name} (not set: {given[name]})" for name in given
+    )
+    return f"{' and '.join(told)}: the first is larger"
+
+
+def implies(env: Environment, when: Mapping[str, t.Any], then: Mapping[str, str]) -> str:
+    """Args: ``when`` are variables with their values, ``then`` regular expressions for the whole value of others."""
+    if any(env.value(name) != str(value) for name, value in when.items()):
+        return ""
+    given = {name: env.value(name) for name in then if env.value(name)}
+    astray = [name for name, value in given.items() if not re.fullmatch(str(then[name]), value)]
+    why = " and ".join(f"{name} is {value}" for name, value in when.items())
+    return f"{_list(astray, env)}: not as it must be when {why}" if astray else ""
 
 
 def different(env: Environment, types: Sequence[str], variables: Sequence[str] = ()) -> str:
@@ -273,6 +308,7 @@ KINDS: dict[str, t.Callable[..., str]] = {
     "first_label": first_label,
     "lacks": lacks,
     "at_most": at_most,
+    "implies": implies,
     "different": different,
 }
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the prosaas.ops authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the value of an environment variable may look like: one function per type.
+"""What the value of an environment variable may look like, one function per type; and how a new one is made.
 
 Each takes the value and the parameters of its type, and returns what is wrong with it, or an empty string. What is
 wrong is told by what was expected and by lengths, never by the value or a part of it.
@@ -11,9 +11,11 @@ Private to prosaas.ops: not for use by other collections, may change without not
 
 from __future__ import annotations
 
+import base64
 import inspect
 import math
 import re
+import secrets
 import typing as t
 import urllib.parse
 from collections import Counter
@@ -21,6 +23,7 @@ from collections.abc import Sequence
 
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\Z")
+_URL_SAFE = str.maketrans("-_", "+/")
 _MAIL = re.compile(rf"[^@\s]+@{_LABEL}(\.{_LABEL})+\Z")
 
 
@@ -31,7 +34,7 @@ def string(text: str, pattern: str = "", expected: str = "") -> str:
 
 
 def integer(text: str, min: int | None = None, max: int | None = None) -> str:
-    if not re.fullmatch(r"[+-]?[0-9]+", text):
+    if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
         return "expected a whole number"
     if min is not None and int(text) < min:
         return f"expected {min} or more"
@@ -110,14 +113,17 @@ def postgres_dsn(text: str, sslmodes: Sequence[str] = ()) -> str:
 def secret(text: str, min_length: int = 32, min_bits: int = 96) -> str:
     if len(text) < min_length:
         return f"it has {len(text)} characters, expected {min_length} or more"
-    if _repeats(text) or _bits(text) < min_bits:
+    if _repeats(text[:512]) or _bits(text) < min_bits:
         return "it is too regular to be random"
     return ""
 
 
 def fernet(text: str) -> str:
-    looks_right = re.fullmatch(r"[A-Za-z0-9_-]{43}=", text)
-    return "" if looks_right else "expected a Fernet key: 44 characters of URL-safe base64 that make 32 bytes"
+    try:
+        decoded = base64.b64decode(text.translate(_URL_SAFE), validate=True)
+    except ValueError:
+        decoded = b""
+    return "" if len(decoded) == 32 else "expected a Fernet key: 44 characters of URL-safe base64 that make 32 bytes"
 
 
 TYPES: dict[str, t.Callable[..., str]] = {
@@ -137,6 +143,25 @@ TYPES: dict[str, t.Callable[..., str]] = {
 }
 PUBLIC = {"int", "exact", "enum", "host", "port", "url"}
 """Types whose values are no secret, and may stand in a message by chance."""
+
+
+class Generator(t.NamedTuple):
+    """How a random value is made: by a person, and here."""
+
+    command: str
+    make: t.Callable[[], str]
+
+
+GENERATORS = {
+    "hex32": Generator("openssl rand -hex 32", lambda: secrets.token_hex(32)),
+    "urlsafe32": Generator(
+        "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'", lambda: secrets.token_urlsafe(32)
+    ),
+    "base64_32": Generator("openssl rand -base64 32", lambda: base64.b64encode(secrets.token_bytes(32)).decode()),
+    "fernet": Generator(
+        "openssl rand -base64 32 | tr '+/' '-_'", lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    ),
+}
 
 
 def parameters(name: str) -> dict[str, inspect.Parameter]:

@@ -8,8 +8,10 @@ Private to prosaas.ops: not for use by other collections, may change without not
 
 from __future__ import annotations
 
+import os
 import re
 import typing as t
+from collections.abc import Mapping
 from pathlib import Path
 
 from . import _secrets
@@ -20,7 +22,12 @@ from ._errors import OpsError, Unreachable
 _NAME = re.compile(r"(?![-./])(?!.*(\.\.|//|@\{|\.lock$|/$))[A-Za-z0-9._/+-]{1,200}")
 _HEX = re.compile(r"[0-9a-f]{4,40}")
 
-_ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -o BatchMode=yes", "LC_ALL": "C"}
+# Nobody is there to answer a prompt; a look at the status does not rewrite the index of the checkout.
+_ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+_SSH = "{ssh} -o BatchMode=yes -o ConnectTimeout=10"
+_STALLED = ("-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=30")
+
+HEADS, TAGS = "refs/heads/", "refs/tags/"
 
 
 def commit_name(value: t.Any) -> str:
@@ -42,25 +49,42 @@ def last_line(printed: str) -> str:
     return lines[-1] if lines else "it printed nothing"
 
 
+def _first_reason(printed: str) -> str:
+    """Return the first line that says why; what follows is advice that git gives with every failure."""
+    lines = [line.strip() for line in _secrets.redact(printed).splitlines()]
+    reasons = [line for line in lines if line and not line.lower().startswith("warning:")]
+    return reasons[0].removeprefix("fatal: ") if reasons else "it printed nothing"
+
+
+def ambiguous(name: str, commits: t.Iterable[str]) -> OpsError:
+    return OpsError(f"{name} is ambiguous: {', '.join(found[:12] for found in commits)}.", "Give more digits.")
+
+
 def is_id(name: str) -> bool:
     """Whether a name may be a full or short commit id."""
     return bool(_HEX.fullmatch(name))
 
 
-class Git:
-    """Runs git in one checkout."""
+def shown(name: str) -> str:
+    """Return a name from a repository as it can be printed: what is no visible character is escaped."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in name)
 
-    def __init__(self, directory: Path, execute: Execute, remote: str = "origin") -> None:
+
+class Repository:
+    """Runs git in one repository."""
+
+    def __init__(self, directory: Path, execute: Execute) -> None:
         self.directory = directory
-        self.remote = remote
-        self._execute = execute
-        if not (directory / ".git").exists():
-            raise OpsError(f"{directory} is no git checkout.", f"git clone <the application's repository> {directory}")
+        self.execute = execute
 
-    def try_run(self, *arguments: str) -> tuple[int, str, str]:
+    def try_run(
+        self, *arguments: str, environment: Mapping[str, str] | None = None, data: str | None = None
+    ) -> tuple[int, str, str]:
         # The checkout may belong to another user than the one that Ansible becomes.
-        argv = ["git", "-c", f"safe.directory={self.directory}", "-C", str(self.directory), *arguments]
-        rc, out, err = self._execute(argv, environ_update=_ENVIRONMENT)
+        safe = ["-c", f"safe.directory={self.directory}", "-c", "core.fsmonitor=false"]
+        argv = ["git", *safe, "-C", str(self.directory), *arguments]
+        environment = {**_ENVIRONMENT, **(environment or {})}
+        rc, out, err = self.execute(argv, environ_update=environment, data=data, expand_user_and_vars=False)
         return rc, out, err
 
     def run(self, *arguments: str) -> str:
@@ -69,21 +93,57 @@ class Git:
             raise OpsError(f"git {arguments[0]} failed in {self.directory}: {last_line(err or out)}")
         return out.strip()
 
+    def commit_id(self, revision: str) -> str:
+        """Return the full id of the commit that a revision names, empty when there is none."""
+        rc, out, _err = self.try_run("rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}")
+        return out.strip() if rc == 0 else ""
+
+    def commits_like(self, name: str) -> list[str]:
+        """Return the full ids of the commits whose id begins with a name."""
+        rc, out, _err = self.try_run("rev-parse", f"--disambiguate={name}")
+        return sorted({found for found in map(self.commit_id, out.split()) if found}) if rc == 0 else []
+
+
+class Git(Repository):
+    """Runs git in one checkout."""
+
+    def __init__(self, directory: Path, execute: Execute, remote: str = "origin") -> None:
+        super().__init__(directory, execute)
+        self.remote = remote
+        if not (directory / ".git").exists():
+            raise OpsError(f"{directory} is no git checkout.", f"git clone <the application's repository> {directory}")
+
     def fetch(self) -> None:
         """Get the branches and tags of the remote."""
-        self._ask_remote("fetch", "--quiet", "--prune", "--tags", self.remote)
+        self.ask_remote("fetch", "--no-progress", "--prune", "--tags", self.remote)
+
+    def tips(self) -> dict[str, str]:
+        """Return the commit of every branch and tag of the remote by its full name; fetches nothing."""
+        listed = self.ask_remote("ls-remote", "--quiet", self.remote, f"{HEADS}*", f"{TAGS}*")
+        # A tag with a message has two lines; the second, NAME^{}, is the commit.
+        pairs = [line.split("\t", 1) for line in listed.split("\n") if "\t" in line]
+        return {name[:-3] if name.endswith("^{}") else name: tip for tip, name in pairs}
 
     def behind(self) -> list[str]:
         """Return the branches of the remote whose tip is not what was last fetched; fetches nothing."""
-        tips = self._ask_remote("ls-remote", "--quiet", "--heads", self.remote).splitlines()
-        heads = [line.split("\trefs/heads/", 1) for line in tips]
-        return sorted(name for tip, name in heads if self._commit(f"refs/remotes/{self.remote}/{name}") != tip)
+        heads = {name[len(HEADS) :]: tip for name, tip in self.tips().items() if name.startswith(HEADS)}
+        return sorted(name for name, tip in heads.items() if self.commit_id(f"refs/remotes/{self.remote}/{name}") != tip)
 
-    def _ask_remote(self, *arguments: str) -> str:
-        rc, out, err = self.try_run(*arguments)
+    def ask_remote(self, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
+        """Run a command that talks to the remote, with the ssh that the checkout is set to use, but never asking."""
+        _rc, ssh, _err = self.try_run("config", "--get", "core.sshCommand")
+        ssh = ssh.strip() or os.environ.get("GIT_SSH_COMMAND") or "ssh"
+        environment = {"GIT_SSH_COMMAND": _SSH.format(ssh=ssh), **(environment or {})}
+        rc, out, err = self.try_run(*_STALLED, *arguments, environment=environment)
+        moved = re.findall(r"^ ! \[rejected\] +(\S+)", err, re.MULTILINE)
+        if moved:
+            raise OpsError(
+                f"Tags have moved at {self.remote} to other commits than {self.directory} has: {', '.join(moved[:10])}.",
+                f"Find out who moved them and why, then: git -C {self.directory} fetch --tags --force {self.remote}",
+            )
         if rc:
             raise Unreachable(
-                f"The remote {self.remote} of {self.directory} does not answer: {last_line(err)}",
+                f"The remote {self.remote} of {self.directory} does not answer: {_first_reason(err)}",
                 f"Try: git -C {self.directory} fetch {self.remote}",
             )
         return out
@@ -98,32 +158,49 @@ class Git:
         """Return the full id of a branch of the remote, a tag, or a full or short id that a branch or tag reaches."""
         name = commit_name(name)
         for candidate in (f"refs/remotes/{self.remote}/{name}", f"refs/tags/{name}"):
-            found = self._commit(candidate)
+            found = self.commit_id(candidate)
             if found:
                 return found
         if not is_id(name):
             raise OpsError(
                 f"{name} is no branch, tag or commit of {self.remote}.", f"See: git -C {self.directory} branch -r"
             )
-        rc, out, err = self.try_run("rev-parse", f"--disambiguate={name}")
-        commits = [found for found in (self._commit(line) for line in out.split()) if found] if rc == 0 else []
+        commits = self.commits_like(name)
         if not commits:
             raise OpsError(f"{self.directory} has no commit {name}.", f"See: git -C {self.directory} log --oneline -20 --all")
-        if len(set(commits)) > 1:
-            listed = ", ".join(sorted(found[:12] for found in set(commits)))
-            raise OpsError(f"{name} is ambiguous: {listed}.", "Give more digits.")
+        if len(commits) > 1:
+            raise ambiguous(name, commits)
         if not self.run("for-each-ref", "--count=1", "--contains", commits[0], f"refs/remotes/{self.remote}", "refs/tags"):
             raise OpsError(f"{commits[0][:12]} is on no branch and no tag of {self.remote}.", "Push it first.")
         return commits[0]
 
-    def _commit(self, revision: str) -> str:
-        rc, out, _err = self.try_run("rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}")
-        return out.strip() if rc == 0 else ""
+    def status(self) -> tuple[list[str], list[str]]:
+        """Return the tracked files that differ from HEAD, and what is neither tracked nor ignored."""
+        rc, out, err = self.try_run("status", "--porcelain", "-z", "--no-renames", "--untracked-files=normal")
+        if rc:
+            raise OpsError(f"git status failed in {self.directory}: {last_line(err)}")
+        entries = [(entry[:2], entry[3:]) for entry in out.split("\0") if entry]
+        return [name for how, name in entries if how != "??"], [name for how, name in entries if how == "??"]
+
+    def hidden_files(self) -> list[str]:
+        """Return the tracked files at which git was told not to look (assume-unchanged, skip-worktree)."""
+        rc, out, _err = self.try_run("ls-files", "-v", "-z")
+        entries = [(entry[:1], entry[2:]) for entry in out.split("\0") if entry] if rc == 0 else []
+        return [name for how, name in entries if how.islower() or how == "S"]
+
+    def blob(self, commit: str, name: str) -> str:
+        """Return the id of a file's content in a commit, empty when it is no file there."""
+        rc, out, _err = self.try_run("ls-tree", "-z", commit, "--", name)
+        how, _tab, _name = out.rstrip("\0").partition("\t")
+        return how.split()[2] if rc == 0 and how.startswith("100") else ""
+
+    def blob_of(self, name: str) -> str:
+        """Return the id that a file's content has as it stands in the checkout."""
+        return self.run("hash-object", "--no-filters", "--", name)
 
     def changed_files(self) -> list[str]:
-        """Return the tracked files that differ from HEAD."""
-        out = self.run("status", "--porcelain", "--untracked-files=no")
-        return [line[2:].strip() for line in out.splitlines()]
+        """Return the tracked files that differ from HEAD, as they can be printed."""
+        return [shown(name) for name in self.status()[0]]
 
     def add_worktree(self, path: Path, commit: str) -> None:
         """Check a commit out beside the project directory, which stays as it is."""

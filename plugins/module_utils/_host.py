@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the prosaas.ops authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Is this host ready for a Compose project? Versions, room, ports, names, and files that must be files.
+"""Is this host ready for a Compose project? Versions, networks, volumes, ports, names, and files that must be files.
 
 Private to prosaas.ops: not for use by other collections, may change without notice.
 """
@@ -12,6 +12,8 @@ import ipaddress
 import os
 import re
 import shlex
+import socket
+import stat
 import sys
 import typing as t
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,10 +21,9 @@ from pathlib import Path
 
 from ._check import FAIL, PASS, SKIP, WARN, Outcome
 from ._compose import Execute, Project
-from ._engine import Container
+from ._engine import PROJECT, Container
 from ._errors import OpsError, Unreachable
 
-GIB = 1 << 30
 LISTENING = "0A"
 PROC = Path("/proc")
 
@@ -35,6 +36,13 @@ class Wanted(t.NamedTuple):
     first: int
     last: int
     protocol: str
+
+
+class Route(t.NamedTuple):
+    """Where the host sends what goes to some addresses."""
+
+    device: str
+    to: ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Listener(t.NamedTuple):
@@ -57,6 +65,22 @@ def judge_version(what: str, found: str, least: str, remedy: str) -> Outcome:
     return Outcome(PASS, f"{what} {found}")
 
 
+def nobody_listens(variables: Mapping[str, str]) -> bool:
+    """Whether the engine's socket is gone or refuses, as the environment names it."""
+    where = variables.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    if not where.startswith("unix://"):
+        return False
+    with socket.socket(socket.AF_UNIX) as knock:
+        knock.settimeout(1)
+        try:
+            knock.connect(where[len("unix://") :])
+        except (FileNotFoundError, ConnectionRefusedError):
+            return True
+        except OSError:
+            return False
+    return False
+
+
 def compose_version(execute: Execute) -> str:
     remedy = (
         "Install its plugin: apt-get install docker-compose-plugin (Docker's packages) or docker-compose-v2 (Ubuntu)"
@@ -67,59 +91,134 @@ def compose_version(execute: Execute) -> str:
     return out.strip()
 
 
-def judge_networks(model: Mapping[str, t.Any], present: Mapping[str, t.Any]) -> Outcome:
+def judge_compose(found: str, least: str, made_by: Iterable[str]) -> Outcome:
+    """Judge the version, and whether it is the one that made the running containers.
+
+    Args:
+        made_by: the versions that the project's containers were made by.
+    """
+    judged = judge_version("Compose", found, least, "Install a newer Compose plugin.")
+    others = sorted({one for one in made_by if one and numbers(one) != numbers(found)}, key=numbers)
+    if judged.status == FAIL or not others:
+        return judged
+    said = f"Compose {found}; the containers were made by {', '.join(others)}: a plain up would make all of them anew"
+    return Outcome(
+        WARN, said, f"Deploy in a quiet hour, and run no plain docker compose up before; or install {others[-1]} again"
+    )
+
+
+def judge_networks(
+    model: Mapping[str, t.Any], present: Mapping[str, t.Any], made: Sequence[str], routes: Sequence[Route]
+) -> Outcome:
+    """Judge the external networks: there, and fit for containers that talk to the outside.
+
+    Args:
+        made: names of networks that a deployment makes where they are missing.
+    """
     external = sorted(
         {net.get("name") or key for key, net in (model.get("networks") or {}).items() if (net or {}).get("external")}
     )
     missing = [name for name in external if name not in present]
+    lost = [name for name in missing if name not in made]
+    if lost:
+        said = f"{', '.join(lost)} does not exist, and no deployment makes it"
+        return Outcome(FAIL, said, f"docker network create {lost[0]}, or correct the name in the Compose files or .env")
+    unfit = [said for name in external if name in present and (said := _unfit(name, present[name]))]
+    if unfit:
+        name = unfit[0].split()[0]
+        remedy = f"Make it anew while nothing is on it: docker network rm {name} && docker network create {name}"
+        return Outcome(FAIL, "; ".join(unfit), remedy)
     if missing:
-        return Outcome(
-            WARN,
-            f"{', '.join(missing)} does not exist yet; a deployment creates it",
-            f"Or now: docker network create {missing[0]}",
-        )
+        said = f"{', '.join(missing)} does not exist yet; a deployment creates it"
+        return Outcome(WARN, said, f"Or now: docker network create {missing[0]}")
+    crossed = [said for name in external if (said := _crossed(name, present[name], routes))]
+    if crossed:
+        return Outcome(WARN, "; ".join(crossed), "Make it anew on another subnet: docker network create --subnet …")
     if not external:
         return Outcome(PASS, "the model has no external network")
     return Outcome(PASS, ", ".join(f"{name} ({present[name].get('Driver')}) exists" for name in external))
 
 
-def judge_volumes(model: Mapping[str, t.Any], present: Mapping[str, t.Any]) -> Outcome:
-    """Tell which volumes are kept and which will be new; only an external one has to be there."""
-    volumes = {
-        vol.get("name") or key: bool(vol.get("external")) for key, vol in sorted((model.get("volumes") or {}).items())
-    }
-    missing = [name for name, external in volumes.items() if external and name not in present]
+def _unfit(name: str, network: Mapping[str, t.Any]) -> str:
+    if network.get("Driver") in ("null", "host"):
+        return f"{name} has the driver {network['Driver']}: services on it do not find each other"
+    if network.get("Internal"):
+        return f"{name} is internal: nothing on it reaches the outside"
+    if network.get("Scope") == "swarm" and not network.get("Attachable"):
+        return f"{name} is a swarm's and not attachable: containers of a Compose project may not join it"
+    return ""
+
+
+def _crossed(name: str, network: Mapping[str, t.Any], routes: Sequence[Route]) -> str:
+    """Return which route of the host leads to addresses that the network takes for its own."""
+    options = network.get("Options") or {}
+    bridge = options.get("com.docker.network.bridge.name") or f"br-{str(network.get('Id', ''))[:12]}"
+    for config in (network.get("IPAM") or {}).get("Config") or []:
+        subnet = ipaddress.ip_network(config["Subnet"], strict=False) if config.get("Subnet") else None
+        for route in routes:
+            if subnet and subnet.version == route.to.version and route.device != bridge and route.to.overlaps(subnet):
+                return f"{name} takes {subnet}, which the host reaches over {route.device} ({route.to})"
+    return ""
+
+
+def routes(proc: Path = PROC) -> list[Route]:
+    """Return the IPv4 routes of this host, the default one left out."""
+    path = proc / "net" / "route"
+    found = []
+    for line in path.read_text(encoding="ascii").splitlines()[1:] if path.exists() else ():
+        columns = line.split()
+        mask = _address(columns[7])
+        if mask != "0.0.0.0":
+            found.append(Route(columns[0], ipaddress.ip_network(f"{_address(columns[1])}/{mask}", strict=False)))
+    return found
+
+
+def judge_volumes(
+    model: Mapping[str, t.Any],
+    present: Mapping[str, t.Any],
+    project: str,
+    meanings: Mapping[str, str],
+    ran_before: bool,
+) -> Outcome:
+    """Tell which volumes are kept and which will be new, and what that means.
+
+    Args:
+        meanings: what it means that a volume is new, by its key in the model.
+        ran_before: whether the project has run on this host: then its data should be there.
+    """
+    volumes = {vol.get("name") or key: (key, bool(vol.get("external"))) for key, vol in _volumes(model)}
+    missing = [name for name, (_key, external) in volumes.items() if external and name not in present]
     if missing:
         return Outcome(
             FAIL, f"external, and not there: {', '.join(missing)}", f"docker volume create {shlex.join(missing)}"
         )
-    kept = [f"{name} (since {str(present[name].get('CreatedAt', ''))[:10]})" for name in volumes if name in present]
-    new = [name for name in volumes if name not in present]
+    owners = {
+        name: ((present[name].get("Labels") or {}).get(PROJECT) or project) for name in volumes if name in present
+    }
+    foreign = [
+        f"{name} is of project {owner}" for name, owner in owners.items() if owner != project and not volumes[name][1]
+    ]
+    if foreign:
+        return Outcome(
+            FAIL, "; ".join(foreign), "Give the volume in the Compose files another name, or call it external"
+        )
+    kept = [f"{name} (since {str(present[name].get('CreatedAt', ''))[:10]})" for name in owners]
+    new = [_new(name, meanings.get(volumes[name][0], "")) for name in volumes if name not in present]
     parts = (["kept: " + ", ".join(kept)] if kept else []) + (["new: " + ", ".join(new)] if new else [])
+    if new and ran_before:
+        said = f"{'; '.join(parts)}; yet the project has run here before"
+        return Outcome(
+            WARN, said, "If its data should be there, find it (docker volume ls) or restore it before you deploy"
+        )
     return Outcome(PASS, "; ".join(parts) or "the model has no volume")
 
 
-def judge_room(what: str, free: int, least: int, remedy: str) -> Outcome:
-    told = f"{free / GIB:.1f} GiB free {what}"
-    if free < least:
-        return Outcome(FAIL, f"{told}, {least / GIB:.1f} GiB are wanted", remedy)
-    return Outcome(PASS, told)
+def _volumes(model: Mapping[str, t.Any]) -> list[tuple[str, dict[str, t.Any]]]:
+    return sorted((key, vol or {}) for key, vol in (model.get("volumes") or {}).items())
 
 
-def disk_free(path: str) -> int:
-    try:
-        found = os.statvfs(path)
-    except OSError:
-        raise Unreachable(f"{path}, where the engine keeps images, is not on this host.", "Run it there.") from None
-    return found.f_bavail * found.f_frsize
-
-
-def memory_available(meminfo: str) -> int:
-    """Return the bytes that a new program can have (``MemAvailable``)."""
-    found = re.search(r"^MemAvailable:\s+(\d+) kB", meminfo, re.MULTILINE)
-    if not found:
-        raise OpsError("/proc/meminfo has no MemAvailable.", "Run the check on a Linux host.")
-    return int(found[1]) * 1024
+def _new(name: str, meaning: str) -> str:
+    return f"{name} ({meaning})" if meaning else name
 
 
 def wanted_ports(model: Mapping[str, t.Any]) -> list[Wanted]:
@@ -207,35 +306,67 @@ def _owners(inodes: set[str], proc: Path) -> dict[str, str]:
     return found
 
 
-def judge_project(project: Project, containers: Iterable[Container]) -> Outcome:
-    """Judge whether containers of this project's name were started from another directory."""
+def judge_project(
+    project: Project, model: Mapping[str, t.Any], containers: Sequence[Container], networks: Mapping[str, t.Any]
+) -> Outcome:
+    """Judge whether the names that the project uses are its own."""
     here = os.path.realpath(project.directory)
-    others = sorted(
-        {
-            container.working_dir
-            for container in containers
-            if container.project == project.name
-            and container.working_dir
-            and os.path.realpath(container.working_dir) != here
-        }
-    )
+    ours = [container for container in containers if container.project == project.name]
+    others = {one.name: one.working_dir for one in ours if os.path.realpath(one.working_dir or here) != here}
     if others:
-        return Outcome(
-            FAIL,
-            f"containers of project {project.name} were started from {', '.join(others)}",
-            f"Use that directory, or stop them first: docker compose -p {project.name} down",
+        names = sorted(others)
+        said = f"{', '.join(names)} of project {project.name} came from {', '.join(sorted(set(others.values())))}"
+        remedy = (
+            f"Use that directory, or remove what was started there, once it is stopped: docker rm {shlex.join(names)}"
         )
-    count = sum(container.project == project.name for container in containers)
-    return Outcome(PASS, f"{count} containers, all of {here}" if count else f"no other project is named {project.name}")
+        return Outcome(FAIL, said, remedy)
+    holders = {one.name: one.project for one in containers if one.project != project.name}
+    taken = [
+        f"container {name} is of {_whose(holders[name])}"
+        for name in _container_names(project, model)
+        if name in holders
+    ]
+    if taken:
+        name = taken[0].split()[1]
+        return Outcome(FAIL, "; ".join(taken), f"Rename or remove it: docker rename {name} {name}-other")
+    labels = {
+        name: (networks[name].get("Labels") or {}).get(PROJECT, "") for name in _own_networks(model) if name in networks
+    }
+    foreign = [f"network {name} is of {_whose(owner)}" for name, owner in labels.items() if owner != project.name]
+    if foreign:
+        name = foreign[0].split()[1]
+        return Outcome(
+            FAIL, "; ".join(foreign), f"Remove it if nothing needs it (docker network rm {name}), or call it external"
+        )
+    return Outcome(
+        PASS, f"{len(ours)} containers, all of {here}" if ours else f"no other project is named {project.name}"
+    )
 
 
-def mounted_from(model: Mapping[str, t.Any], target: str) -> str:
-    """Return the host path that services mount at ``target``; empty when none does."""
-    for service in model["services"].values():
-        for mount in service.get("volumes") or []:
-            if mount.get("type") == "bind" and mount.get("target") == target:
-                return str(mount["source"])
-    return ""
+def _whose(project: str) -> str:
+    return f"project {project}" if project else "no project"
+
+
+def _container_names(project: Project, model: Mapping[str, t.Any]) -> list[str]:
+    return [
+        str(service.get("container_name") or f"{project.name}-{name}-1")
+        for name, service in sorted(model["services"].items())
+    ]
+
+
+def _own_networks(model: Mapping[str, t.Any]) -> list[str]:
+    networks = sorted((model.get("networks") or {}).items())
+    return [str((net or {}).get("name") or key) for key, net in networks if not (net or {}).get("external")]
+
+
+def mounting(model: Mapping[str, t.Any], target: str) -> dict[str, str]:
+    """Return the host path that each service mounts at ``target``, by service."""
+    return {
+        name: str(mount["source"])
+        for name, service in sorted(model["services"].items())
+        for mount in service.get("volumes") or []
+        if mount.get("type") == "bind" and mount.get("target") == target
+    }
 
 
 def judge_file(path: str, target: str = "") -> Outcome:
@@ -243,14 +374,17 @@ def judge_file(path: str, target: str = "") -> Outcome:
     if not path:
         return Outcome(SKIP, f"no service mounts {target}")
     quoted = shlex.quote(path)
-    if os.path.isdir(path):
+    try:
+        found = os.stat(path)
+    except PermissionError:
+        raise Unreachable(f"This user may not look at {path}.", "Run it with become: true.") from None
+    except OSError:
+        return Outcome(FAIL, f"{path} does not exist", f"Put the file there before anything starts: {quoted}")
+    if stat.S_ISDIR(found.st_mode):
         remedy = f"rmdir {quoted}, put the file there, and recreate the services that mount it"
         return Outcome(FAIL, f"{path} is a directory: Docker made it when the file was missing", remedy)
-    if not os.path.isfile(path):
-        return Outcome(FAIL, f"{path} does not exist", f"Put the file there before anything starts: {quoted}")
-    size = os.path.getsize(path)
-    return (
-        Outcome(PASS, f"{path} is a file of {size} bytes")
-        if size
-        else Outcome(FAIL, f"{path} is empty", f"Fill it: {quoted}")
-    )
+    if not stat.S_ISREG(found.st_mode):
+        return Outcome(FAIL, f"{path} is no file", f"Put the file there: {quoted}")
+    if not found.st_size:
+        return Outcome(FAIL, f"{path} is empty", f"Fill it: {quoted}")
+    return Outcome(PASS, f"{path} is a file of {found.st_size} bytes")

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What an S3 store answers when it is asked about a bucket.
 
-Asked with control calls alone (HeadBucket, ListObjectsV2, GetBucketVersioning), so that a missing permission, an
-interface that does not exist and a network that is down are never taken for "versioning is off". A version id in the
-answer to a PUT is never asked for: stores return one without keeping versions.
+Existence and versioning are asked for with control calls alone (HeadBucket, ListObjectsV2, GetBucketVersioning), so
+that a missing permission, an interface that does not exist and a network that is down are never taken for "versioning
+is off". A version id in the answer to a PUT is never looked at: stores return one without keeping versions.
 
 Private to prosaas.ops: not for use by other collections, may change without notice.
 """
@@ -29,6 +29,14 @@ from ._http import Client
 ENABLED, SUSPENDED, DISABLED = "enabled", "suspended", "disabled"
 UNSUPPORTED, DENIED, MISSING, UNREACHABLE = "unsupported", "denied", "missing", "unreachable"
 
+KEYS_UNKNOWN = (
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "InvalidArgument",
+    "Unauthorized",
+    "RequestTimeTooSkewed",
+)
+CONNECT_SECONDS, READ_SECONDS = 4, 10
 _NO_SUCH_CALL = ("NotImplemented", "MethodNotAllowed", "XNotImplemented")
 
 
@@ -43,6 +51,10 @@ class Store:
     secret_access_key: str
     ca_path: str = ""
 
+    @property
+    def secrets(self) -> set[str]:
+        return {self.access_key_id, self.secret_access_key}
+
 
 class Answered(t.NamedTuple):
     """What one S3 call came to: an HTTP status and an error code; ``ok`` when there was none."""
@@ -54,6 +66,11 @@ class Answered(t.NamedTuple):
     @property
     def ok(self) -> bool:
         return not self.code
+
+    @property
+    def said(self) -> str:
+        """Status and code, once where they are the same."""
+        return str(self.status) if self.code == str(self.status) else f"{self.status} {self.code}".strip()
 
 
 def ask(call: t.Callable[[], t.Any]) -> Answered:
@@ -81,10 +98,16 @@ def ask(call: t.Callable[[], t.Any]) -> Answered:
 
 
 def _reason(error: Exception) -> str:
-    """Return the innermost reason of a botocore error: its own text repeats URL and pool."""
+    """Return the innermost reason of a botocore error, without what it repeats: URL, pool, the connection's address."""
+    from botocore import exceptions as boto
+
+    if isinstance(error, boto.ConnectTimeoutError):
+        return f"no connection within {CONNECT_SECONDS} s"
+    if isinstance(error, boto.ReadTimeoutError):
+        return f"no answer within {READ_SECONDS} s"
     inner: t.Any = getattr(error, "kwargs", {}).get("error", error)
     inner = getattr(inner, "reason", None) or inner
-    return " ".join(str(inner).split())[-160:]
+    return " ".join(re.sub(r"(<[^>]*>|\w+\(host=[^)]*\)):? ?", "", str(inner)).split())[-160:]
 
 
 @contextlib.contextmanager
@@ -109,16 +132,16 @@ def trusted(ca_path: str) -> Iterator[bool | str]:
 
 
 def connect(store: Store, verify: bool | str) -> t.Any:
-    """Return a boto3 client with the application's settings, and with short waits."""
+    """Return a boto3 client with the application's settings, but with short waits and one retry."""
     import boto3
     from botocore.config import Config
 
     config = Config(
         signature_version="s3v4",
         s3={"addressing_style": "path"},
-        retries={"max_attempts": 3, "mode": "standard"},
-        connect_timeout=5,
-        read_timeout=10,
+        retries={"total_max_attempts": 2, "mode": "standard"},
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
     )
     try:
         return boto3.client(
@@ -130,8 +153,8 @@ def connect(store: Store, verify: bool | str) -> t.Any:
             verify=verify,
             config=config,
         )
-    except ValueError as error:
-        raise OpsError(f"The object store's endpoint cannot be used ({error}).", "Write it as https://host.") from None
+    except ValueError:  # its text holds what stands in the place of the endpoint: perhaps a secret
+        raise OpsError("The object store's endpoint is no URL.", "Write it as https://host.") from None
 
 
 def versioning(client: t.Any, bucket: str) -> str:
@@ -181,8 +204,13 @@ def access(client: t.Any, bucket: str) -> Access:
 
 def unsigned(http: Client, store: Store, key: str) -> dict[str, int]:
     """Ask for the listing and for one object without credentials; return the status of each."""
-    base = f"{store.endpoint.rstrip('/')}/{urllib.parse.quote(store.bucket)}"
     return {
-        "listing": http.send(f"{base}?list-type=2&max-keys=0").status,
-        "object": http.send(f"{base}/{urllib.parse.quote(key or uuid.uuid4().hex)}", "HEAD").status,
+        "listing": http.send(f"{address(store)}?list-type=2&max-keys=0").status,
+        "object": http.send(address(store, key or uuid.uuid4().hex), "HEAD").status,
     }
+
+
+def address(store: Store, key: str = "") -> str:
+    """Return the URL of the bucket, or of one object in it."""
+    base = f"{store.endpoint.rstrip('/')}/{urllib.parse.quote(store.bucket)}"
+    return f"{base}/{urllib.parse.quote(key)}" if key else base

@@ -24,13 +24,18 @@ def private_dir(path: Path) -> Path:
     return path
 
 
-def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Write a file beside its place, flush it to the disk, and rename it: readers see the old one or the new one."""
+def write_whole(path: Path, data: bytes, mode: int = 0o600, owner: tuple[int, int] | None = None) -> None:
+    """Write a file beside its place, flush it to the disk, and rename it: readers see the old one or the new one.
+
+    ``owner`` is a user and a group by number; without one it belongs to whoever writes it.
+    """
     private_dir(path.parent)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as stream:
             os.fchmod(stream.fileno(), mode)
+            if owner:
+                os.fchown(stream.fileno(), *owner)
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())

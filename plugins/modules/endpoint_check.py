@@ -215,6 +215,7 @@ from collections.abc import Mapping
 
 from ansible_collections.prosaas.ops.plugins.module_utils import _endpoint
 from ansible_collections.prosaas.ops.plugins.module_utils._check import Report
+from ansible_collections.prosaas.ops.plugins.module_utils._condition import Condition
 from ansible_collections.prosaas.ops.plugins.module_utils._credentials import Credentials
 from ansible_collections.prosaas.ops.plugins.module_utils._engine import Engine
 from ansible_collections.prosaas.ops.plugins.module_utils._http import Client
@@ -274,7 +275,7 @@ OPTIONS: dict[str, t.Any] = {
 
 
 def shape_of(given: Mapping[str, t.Any]) -> _endpoint.Shape:
-    conditions = [_endpoint.Condition(c["query"], c["equals"], c["in"], c["exists"]) for c in given["json"]]
+    conditions = [Condition(c["query"], c["equals"], c["in"], c["exists"]) for c in given["json"]]
     return _endpoint.Shape(**{**given, "json": conditions})
 
 

@@ -12,15 +12,26 @@ version_added: 0.1.0
 description:
   - Reads the environment file as Docker Compose reads it and checks every variable, what must hold between variables,
     and the file itself.
+  - Looks at it three ways. C(env.overrides) tells where Compose gives a service something else than the file says, and
+    which variables have no effect. C(env.running) tells what the running containers do not have yet, or have although
+    nothing says so. It needs the C(docker) command, and no Python package.
   - Which variables there are and what they may look like is data, in O(schema) and O(rules). The role
     P(prosaas.ops.preflight#role) has that data for ProSaaS.
   - No value of the file is ever returned. What was seen is told by names, line numbers and lengths.
+  - On its own it is a tool that says what is missing, in RV(template), and with O(fill) makes the secrets among it.
 author:
   - The prosaas.ops authors (@prosaas-ops)
 extends_documentation_fragment:
   - prosaas.ops._shared
   - prosaas.ops._shared.checks
   - prosaas.ops._shared.compose
+attributes:
+  check_mode:
+    support: full
+    description: With O(fill) it says what would be made, and judges the file as it would be. An unknown does not fail.
+  diff_mode:
+    support: full
+    description: With O(fill) it names what gets a value, and never the value.
 options:
   file:
     description: The environment file, relative to O(project_dir).
@@ -42,8 +53,11 @@ options:
       - V(required) says that it must be set, V(required_when) with which values of other variables, V(required_with)
         beside which other variables. V(default) is told when it is not set and need not be.
       - V(ignored) says why the application does not read it. Then only a placeholder fails, and all else warns.
-      - V(severity) is V(fail) or V(warn). V(public) says that the value is no secret. V(generate) is a command that
-        makes one, V(source) says where to get one. V(title) and V(item) (lines of the checklist) go into the check.
+      - V(severity) is V(fail) or V(warn). V(public) says that the value is no secret. V(source) says where to get one.
+        V(title) and V(item) (lines of the checklist) go into the check.
+      - V(generate) is how one is made, V(hex32), V(urlsafe32), V(base64_32) or V(fernet), or else a whole command for a
+        person. V(unless_volume) names a volume whose data is lost with the value, so that O(fill) leaves it alone where
+        the engine has that volume.
     type: dict
     default: {}
   schema_extra:
@@ -57,8 +71,11 @@ options:
       - What must hold between variables. Each makes one check, C(env.rule.) and its V(id).
       - "V(kind) is one of V(same_host) (with V(domain) that host must be O(domain)), V(within_domain), V(url_matches)
         (V(scheme) and V(host) name the variables that hold them), V(first_label) (the host begins with the variable
-        V(equals)), V(lacks) (the host does not contain V(text)), V(at_most) (the first is not larger than the second)
-        and V(different) (beside V(variables) those of V(types)). All are about V(variables), as far as they are set."
+        V(equals)), V(lacks) (the host does not contain V(text)), V(at_most) (the first is not larger than the second,
+        V(defaults) are the values of those that are not set) and V(different) (beside V(variables) those of V(types)).
+        All are about V(variables), as far as they are set."
+      - "V(implies) is about others: where all of V(when) have these values, all of V(then) that are set match these
+        regular expressions."
       - V(severity), V(title) and V(item) are as in O(schema). V(remedy) is told when it does not hold.
     type: list
     elements: dict
@@ -78,14 +95,26 @@ options:
     type: str
     default: ''
   resolve:
-    description: Whether to ask Compose which variables of the file the Compose files override. Needs no engine.
+    description:
+      - Whether to ask Compose what it makes of the file for each service (no engine is needed for that), and the engine
+        what the running containers have.
     type: bool
     default: true
   overrides:
-    description: Patterns of the variables that the Compose files override on purpose. Others warn.
+    description:
+      - Patterns of the variables that the Compose files override on purpose. Another one fails when it is in O(schema)
+        and the application reads it, and warns otherwise.
     type: list
     elements: str
     default: []
+  fill:
+    description:
+      - Whether to make the secrets that are missing, in the file, once. Only those whose V(generate) is known are made.
+      - A line that has no value, or still exactly that of the template, gets one; what is in no line is added at the
+        end. All else stays as it is, to the byte. The file is written whole, with mode 0600 and its owner.
+    type: bool
+    default: false
+    version_added: 0.2.0
 """
 
 EXAMPLES = r"""
@@ -98,13 +127,29 @@ EXAMPLES = r"""
     rules: "{{ preflight_env_rules }}"
     placeholders: "{{ preflight_env_placeholders }}"
 
+- name: What is missing, and how to get it
+  prosaas.ops.env_validate:
+    project_dir: /opt/prosaasil
+    project: prosaasil
+    schema: "{{ preflight_env_schema }}"
+    gather: true
+  register: env
+
+- name: Make the secrets among it
+  prosaas.ops.env_validate:
+    project_dir: /opt/prosaasil
+    project: prosaasil
+    schema: "{{ preflight_env_schema }}"
+    fill: true
+    gather: true
+
 - name: Another application, with a rule of its own
   prosaas.ops.env_validate:
     project_dir: /opt/shop
     project: shop
     compose_files: [compose.yml]
     schema:
-      SESSION_KEY: {type: secret, required: true, generate: openssl rand -hex 32}
+      SESSION_KEY: {type: secret, required: true, generate: hex32}
       DATABASE_URL: {type: postgres_dsn, required: true, sslmodes: [require, verify-full]}
       SITE_URL: {type: url, required: true}
     rules:
@@ -113,6 +158,21 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+filled:
+  description: Variables that were given a value; in check mode, that would be.
+  returned: always
+  type: list
+  elements: str
+  sample: [SECRET_KEY, INTERNAL_SECRET]
+  version_added: 0.2.0
+template:
+  description:
+    - Lines for the variables that must be set and are not, or are still placeholders. Each stands under what it is and
+      the command that makes it. No value but that of type V(exact), which is no secret. Empty when nothing is missing.
+  returned: always
+  type: str
+  sample: "# Sessions are signed with a random key.\n# Make one: openssl rand -hex 32\nSECRET_KEY=\n"
+  version_added: 0.2.0
 checks:
   description: What was looked at, worst first.
   returned: always
@@ -123,7 +183,7 @@ checks:
       title: Sessions are signed with a key of their own
       status: fail
       evidence: "line 14: it is still a placeholder"
-      remedy: "Set SECRET_KEY in /opt/prosaasil/.env; generate a value: openssl rand -hex 32"
+      remedy: "Set SECRET_KEY in /opt/prosaasil/.env; make a value: openssl rand -hex 32"
       item: [15]
       required: true
       seconds: 0.0
@@ -152,9 +212,9 @@ seconds:
 
 from pathlib import Path
 
-from ansible_collections.prosaas.ops.plugins.module_utils import _env_file, _env_rules
+from ansible_collections.prosaas.ops.plugins.module_utils import _env_file, _env_rules, _env_views
 from ansible_collections.prosaas.ops.plugins.module_utils._check import Report
-from ansible_collections.prosaas.ops.plugins.module_utils._compose import COMPOSE_OPTIONS, Compose, Project
+from ansible_collections.prosaas.ops.plugins.module_utils._compose import COMPOSE_OPTIONS, Project
 from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, run_module
 
 OPTIONS = {
@@ -169,6 +229,7 @@ OPTIONS = {
     "domain": {"type": "str", "default": ""},
     "resolve": {"type": "bool", "default": True},
     "overrides": {"type": "list", "elements": "str", "default": []},
+    "fill": {"type": "bool", "default": False},
 }
 
 
@@ -177,14 +238,15 @@ def look(call: Call) -> Report:
     schema = _env_rules.merged(params["schema"], params["schema_extra"])
     rules = _env_rules.merged_rules(params["rules"], params["rules_extra"])
     _env_rules.refuse_mistakes(schema, rules, params["placeholders"])
-    compose = Compose(Project.of(params), call.execute) if params["resolve"] else None
+    host = _env_views.Host(Project.of(params), call.execute, call.state_dir, params["overrides"])
     return _env_file.examine(
         directory / params["file"],
         directory / params["example_file"],
         _env_rules.Environment(schema, params["placeholders"], params["domain"].lower()),
         rules,
-        compose,
-        params["overrides"],
+        host if params["resolve"] else None,
+        params["fill"],
+        call.check_mode,
     )
 
 

@@ -10,8 +10,9 @@ module: host_check
 short_description: Check that a host is ready for a Compose project
 version_added: 0.1.0
 description:
-  - Looks at engine, Compose, networks, volumes, disk, memory, ports and names, as the resolved model needs them.
-  - Looks at files that containers mount as files, and at the TLS certificate and key.
+  - Looks at engine, Compose, networks, volumes, disk, memory, limits, ports and names, as the resolved model needs them,
+    and at the clock.
+  - Looks at files that containers mount as files.
   - Nothing is created. What a deployment would create is told.
 options:
   engine_least:
@@ -23,11 +24,13 @@ options:
     type: str
     default: 2.21.0
   disk_least:
-    description: Bytes that must be free where the engine keeps its images.
+    description: Bytes that must be free where the engine keeps its images, at the least.
     type: int
     default: 10737418240
   memory_least:
-    description: Bytes of memory that must be available.
+    description:
+      - Bytes of memory that must be available, on the host and in the control group of all containers where that has a
+        limit.
     type: int
     default: 0
   files:
@@ -37,39 +40,46 @@ options:
         which the resolved model tells the path on the host.
     type: dict
     default: {}
-  tls:
-    description: The certificate that the edge serves. Without it there are no such checks.
+  networks_made:
+    description: Names of external networks that a deployment makes where they are missing. Any other must be there.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
+  volumes:
+    description: What it means that a volume is new, by its key in the Compose files.
     type: dict
-    suboptions:
-      certificate:
-        description: File with the certificate, relative to O(project_dir).
-        type: str
-        required: true
-      key:
-        description: File with its key, relative to O(project_dir).
-        type: str
-        required: true
-      names:
-        description: DNS names that it must cover.
-        type: list
-        elements: str
-        default: []
-      min_days:
-        description: Days that must be left of a certificate that was made for more than O(tls.short_lived) days.
-        type: int
-        default: 90
-      short_lived:
-        description:
-          - A certificate made for so many days or fewer is renewed by a machine.
-          - It passes with a third of its days left, is remarked on with less, and fails in its last week.
-        type: int
-        default: 100
-      reader:
-        description:
-          - User id under which the server reads the key.
-          - A root that lacks the capability to override permissions reads only what is its own or open to all.
-        type: int
-        default: 0
+    default: {}
+    version_added: 0.2.0
+  disk_factor:
+    description:
+      - A new build is given so many times the bytes that the images of the last one take, each layer counted once.
+        O(disk_least) is the least that is asked for.
+    type: float
+    default: 2.0
+    version_added: 0.2.0
+  state_least:
+    description: Bytes that must be free in O(state_dir), where releases are built and kept.
+    type: int
+    default: 1073741824
+    version_added: 0.2.0
+  clock_sources:
+    description:
+      - URLs whose C(Date) header the host's clock is compared with, over verified TLS. With several the majority is
+        believed.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
+  clock_most:
+    description: Seconds by which the clock may be wrong.
+    type: float
+    default: 60
+    version_added: 0.2.0
+  ca_path:
+    description: File with CA certificates to trust besides the public ones when O(clock_sources) are asked.
+    type: path
+    version_added: 0.2.0
 extends_documentation_fragment:
   - prosaas.ops._shared
   - prosaas.ops._shared.checks
@@ -77,6 +87,7 @@ extends_documentation_fragment:
 author:
   - the prosaas.ops authors (@prosaas)
 seealso:
+  - module: prosaas.ops.tls_check
   - module: prosaas.ops.compose_health
   - module: community.docker.docker_host_info
 """
@@ -90,10 +101,11 @@ EXAMPLES = r"""
     files:
       speech_credentials:
         target: /root/secrets/gcp-stt-sa.json
-    tls:
-      certificate: docker/nginx/ssl/prosaas-origin.crt
-      key: docker/nginx/ssl/prosaas-origin.key
-      names: [prosaas.example, n8n.prosaas.example]
+    networks_made: [prosaas-net]
+    volumes:
+      n8n_data: n8n starts without its workflows
+    clock_sources:
+      - https://api.cloudflare.com/client/v4
 """
 
 RETURN = r"""
@@ -101,8 +113,7 @@ checks:
   description:
     - What was checked, worst first.
     - Ids are C(host.engine), C(host.compose), C(host.model), C(host.network), C(host.volumes), C(host.disk),
-      C(host.memory), C(host.ports), C(host.project), C(host.files.<name>), C(tls.files), C(tls.match), C(tls.names) and
-      C(tls.days).
+      C(host.memory), C(host.ulimits), C(host.ports), C(host.project), C(host.files.<name>) and C(host.clock).
   returned: always
   type: list
   elements: dict
@@ -137,23 +148,18 @@ OPTIONS = {
     "disk_least": {"type": "int", "default": 10 << 30},
     "memory_least": {"type": "int", "default": 0},
     "files": {"type": "dict", "default": {}},
-    "tls": {
-        "type": "dict",
-        "options": {
-            "certificate": {"type": "str", "required": True},
-            "key": {"type": "str", "required": True, "no_log": False},
-            "names": {"type": "list", "elements": "str", "default": []},
-            "min_days": {"type": "int", "default": 90},
-            "short_lived": {"type": "int", "default": 100},
-            "reader": {"type": "int", "default": 0},
-        },
-    },
+    "networks_made": {"type": "list", "elements": "str", "default": []},
+    "volumes": {"type": "dict", "default": {}},
+    "disk_factor": {"type": "float", "default": 2.0},
+    "state_least": {"type": "int", "default": 1 << 30},
+    "clock_sources": {"type": "list", "elements": "str", "default": []},
+    "clock_most": {"type": "float", "default": 60},
+    "ca_path": {"type": "path"},
 }
 
 
 def look(call: Call) -> Report:
-    report = _readiness.examine(Project.of(call.params), call.params, call.execute)
-    return report
+    return _readiness.examine(Project.of(call.params), call.params, call.execute)
 
 
 def main() -> None:

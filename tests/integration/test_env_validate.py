@@ -1,129 +1,40 @@
 # Copyright (c) 2026, the prosaas.ops authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""env_validate on the demo's own files, and its reader against the real Compose on files made at random."""
+"""env_validate on the demo's own files and on a small stack: what is written, what Compose makes of it, what runs."""
 
 from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import shutil
 import subprocess
+import sys
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.prosaas.ops.plugins.module_utils import _dotenv, _env_file, _env_rules
+from ansible_collections.prosaas.ops.plugins.module_utils import _dotenv, _env_file, _env_rules, _release, _secrets
 from ansible_collections.prosaas.ops.plugins.module_utils._check import FAIL
-from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError
-from tiny import ansible, check, status
+from tiny import Stack, ansible, check, module, stack, status
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("A", "B", "C")
-FILES = int(os.environ.get("ENV_FILES", "300"))
-SEED = int(os.environ.get("ENV_SEED", "20260123"))
-
-# Pieces of values, and of whatever else may stand in such a file; Python and Go disagree about \x1c, \u017f, \u212a.
-PIECES = [
-    *("x", "yz", "1", "é", "-", ".", "[", "@", "/", "%", "{", "}", "}", "#", " #", " # note", "\t#"),
-    *(":", "=", "'", '"'),
-    *(" ", "  ", "\t", "\v", "\r", "\xa0", "\x85", "\u2003", "\x1c", "\ufeff", "\u017f", "\u212a"),
-    *("\\", "\\n", "\\t", '\\"', "\\'", "\\$", "\\\\", "\\0101", "\\012", "\\0400", "\\a", "\\c"),
-    *("$", "$$", "$A", "${B}", "${C:-x}", "${A-y}", "${B:+z}", "${A+w}", "${C:-${A}}", "${C:-{}}", "${A:-b}c}"),
-    *("${K:-q?z}", "${C-}", "$\u017f", "${A:-${B:+$C}}"),
-]
-RARE = ["${", "${A?}", "${C:?m}", "${A:-${}", "\n", "export ", "export\t", "\r\n", "A", "A=", "B=", "="]
-BY_HAND = [
-    "A",
-    "A=1\nA",
-    "A= # note\nB=x\t# note",
-    "A='x\ny' # z\nB=1",
-    'A="x"y\nB=1',
-    'A="x" B=2',
-    "A: 1\r\nexport B=2\r\n",
-    "A=$B\nB=2",
-    "A=1\nB=$A\nA=2",
-    "\ufeffA=1",
-    'A="\\0000"',
-    "A B=1",
-    "=1",
-    "export\nA=1",
-    "export  ",
-    "# only a comment",
-]
-
-
-def random_file(chance: random.Random) -> str:
-    """Most are lines of the usual shape with strange values, some are anything at all."""
-    if chance.random() < 0.2:
-        return "".join(chance.choices(PIECES + RARE * 4, k=chance.randint(1, 12)))
-    lines = []
-    for _each in range(chance.randint(1, 4)):
-        quote = chance.choice(["", "", '"', "'"])
-        body = "".join(chance.choices(PIECES * 12 + RARE, k=chance.randint(0, 6)))
-        if quote and chance.random() < 0.9:
-            body = body.replace(quote, "").rstrip("\\")
-        lines.append(chance.choice(NAMES) + chance.choice(["=", "=", ": ", " = "]) + quote + body + quote)
-    return "\n".join(lines) + chance.choice(["", "\n"])
-
-
-Views = tuple[dict[str, str], dict[str, str]]
-
-
-def seen_by_compose(text: str, directory: Path) -> Views | None:
-    """Return what a container gets by env_file, and what ${A} is in a Compose file; None when it is refused.
-
-    Compose 2.40 takes a value without a name, and one with a NUL; then it is the engine that refuses the container.
-    """
-    directory.mkdir()
-    (directory / ".env").write_bytes(text.encode("utf-8", "surrogateescape"))
-    asked = {name: f"${{{name}-(unset)}}" for name in NAMES}
-    services = {"file": {"image": "x", "env_file": ".env"}, "model": {"image": "x", "environment": asked}}
-    (directory / "compose.yml").write_text(json.dumps({"services": services}), encoding="utf-8")
-    argv = ["docker", "compose", "-p", "opstest-env", "-f", "compose.yml", "config", "--format", "json"]
-    environment = {name: os.environ[name] for name in ("PATH", "HOME", "DOCKER_CONFIG") if name in os.environ}
-    done = subprocess.run(argv, cwd=directory, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    if done.returncode:
-        return None
-    model = json.loads(done.stdout)["services"]
-    views = [{k: v.replace("$$", "$") for k, v in (model[name].get("environment") or {}).items()} for name in services]
-    if "" in views[0] or any("\0" in value for value in views[0].values()):
-        return None
-    return views[0], {name: value for name, value in views[1].items() if value != "(unset)"}
-
-
-def seen_by_us(text: str) -> Views | None:
-    try:
-        container = {name: v.value for name, v in _dotenv.read(text).items() if v.value is not None}
-        own = {s.name: s.value for s in _dotenv.statements(text) if s.name in NAMES and s.value is not None}
-    except OpsError:
-        return None
-    return container, own
-
-
-def test_files_are_read_as_the_real_compose_reads_them(tmp_path: Path) -> None:
-    print(f"ENV_SEED={SEED} ENV_FILES={FILES}")
-    chance = random.Random(SEED)
-    texts = [*BY_HAND, *(random_file(chance) for _each in range(FILES))]
-    with ThreadPoolExecutor(2) as pool:
-        theirs = list(pool.map(seen_by_compose, texts, (tmp_path / str(number) for number in range(len(texts)))))
-    disagreed = [(text, view) for text, view in zip(texts, theirs) if seen_by_us(text) != view]
-    assert disagreed == []
-    read = sum(view is not None for view in theirs)
-    assert len(texts) / 4 < read < len(texts), "files of both sorts are needed for this to prove anything"
 
 
 @pytest.fixture(scope="module")
 def policy() -> dict[str, t.Any]:
     """The role's own data, for the demo's R2."""
     text = (ROOT / "roles/preflight/defaults/main/env.yml").read_text(encoding="utf-8")
-    data = yaml.safe_load(text.replace("{{ preflight_env_r2_suffix }}", ".r2.cloudflarestorage.test"))
-    names = ("schema", "rules", "placeholders", "proves", "overrides")
-    return {name: data[f"preflight_env_{name}"] for name in names} | {"domain": "prosaas.test", "project": "prosaasil"}
+    text = text.replace("{{ preflight_env_r2_suffix }}", ".r2.cloudflarestorage.test")
+    data = yaml.safe_load(text.replace("{{ prosaas_project }}", "opstest-env"))
+    names = ("schema", "rules", "placeholders", "items", "overrides")
+    return {name: data[f"preflight_env_{name}"] for name in names} | {
+        "domain": "prosaas.test",
+        "project": "opstest-env",
+    }
 
 
 @pytest.fixture
@@ -134,8 +45,12 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def arguments(project: Path, policy: dict[str, t.Any], **more: t.Any) -> dict[str, t.Any]:
+    return {"project_dir": str(project), "state_dir": str(project / "state"), **policy, **more}
+
+
 def validate(project: Path, policy: dict[str, t.Any], **more: t.Any) -> dict[str, t.Any]:
-    return ansible("env_validate", project_dir=str(project), state_dir=str(project / "state"), **{**policy, **more})
+    return module("env_validate", **arguments(project, policy, **more))
 
 
 def edit(project: Path, *lines: str, drop: t.Sequence[str] = ()) -> None:
@@ -171,14 +86,14 @@ def test_the_template_is_red_for_every_placeholder(project: Path, policy: dict[s
     [
         ("PRODUCTION=true", "env.production", "expected exactly 1"),
         ("SECRET_KEY=short", "env.secret_key", "expected 32 or more"),
-        ("COOKIE_SECURE=false", "env.cookie_secure", "COOKIE_SECURE=true"),
-        ("PUBLIC_BASE_URL=http://prosaas.test", "env.public_base_url", "https://"),
+        ("COOKIE_SECURE=false", "env.cookie_secure env.rule.production", "COOKIE_SECURE=true"),
+        ("PUBLIC_BASE_URL=http://prosaas.test", "env.public_base_url env.rule.production", "https://"),
         ("PUBLIC_HOST=https://prosaas.example", "env.rule.public_host", "prosaas.test"),
         ("DATABASE_URL=postgresql://u:p@db.prosaas.test/prosaas", "env.database_url", "sslmode=require"),
         ("R2_ENDPOINT=https://0.r2.cloudflarestorage.test", "env.rule.r2_endpoint", "R2_ACCOUNT_ID"),
         ("N8N_WEBHOOK_URL=https://prosaas.test/n8n", "env.rule.n8n_urls", "N8N_HOST"),
         ("MAX_ACTIVE_CALLS=0", "env.max_active_calls", "1 or more"),
-        ("GOOGLE_CLIENT_ID=1-a.apps.googleusercontent.com", "env.google_client_secret", "GOOGLE_CLIENT_ID"),
+        ("GOOGLE_CLIENT_SECRET=", "env.google_client_secret", "GOOGLE_CLIENT_ID"),
         ("EXTRA='ab$cd'\nMORE=ab$cd", "env.syntax", "MORE"),
     ],
 )
@@ -188,8 +103,8 @@ def test_one_wrong_line_is_one_failure(
     edit(project, line, drop=[line.split("=")[0]])
     judge = _env_rules.Environment(policy["schema"], policy["placeholders"], policy["domain"])
     report = _env_file.examine(project / ".env", project / ".env.example", judge, policy["rules"])
-    assert [row.id for row in report.checks if row.status == FAIL] == [failed]
-    row = next(row for row in report.checks if row.id == failed)
+    assert [row.id for row in report.checks if row.status == FAIL] == failed.split()
+    row = next(row for row in report.checks if row.status == FAIL)
     assert said in row.evidence + row.remedy and row.remedy
 
 
@@ -208,6 +123,16 @@ def test_what_the_compose_files_override_unasked_warns(project: Path, policy: di
     edit(project, "LOG_LEVEL=CHATTY", "RUN_MIGRATIONS=yes")
     row = check(validate(project, policy, overrides=["LOG_LEVEL", "TZ"]), "env.overrides")
     assert row["status"] == "warn" and "RUN_MIGRATIONS (in" in row["evidence"] and "LOG_LEVEL" not in row["evidence"]
+
+
+def test_what_was_judged_and_is_not_what_runs_fails(project: Path, policy: dict[str, t.Any]) -> None:
+    path = project / "docker-compose.prod.yml"
+    anchor = "x-storage-environment: &storage-environment\n"
+    path.write_text(
+        path.read_text(encoding="utf-8").replace(anchor, anchor + "  MAX_ACTIVE_CALLS: 5\n"), encoding="utf-8"
+    )
+    row = check(validate(project, policy), "env.overrides")
+    assert row["status"] == "fail" and "MAX_ACTIVE_CALLS (in prosaas-api, prosaas-calls, worker)" in row["evidence"]
 
 
 def test_the_inventory_changes_one_rule_without_copying_the_rest(project: Path, policy: dict[str, t.Any]) -> None:
@@ -239,3 +164,144 @@ def test_no_value_is_in_the_result(project: Path, policy: dict[str, t.Any], line
     result = validate(project, policy, example_file="none")
     shown = json.dumps({key: value for key, value in result.items() if key != "invocation"})
     assert [value for value in secrets if len(value) > 8 and value in shown] == []
+
+
+def played(project: Path, *options: str) -> tuple[int, str]:
+    """Run the playbook as an operator does, on a copy of the project."""
+    places = {"project": project, "state": project / "state", "records": project / "records"}
+    places["runtime"] = ROOT / ".demo/state/runtime"
+    argv = [
+        str(Path(sys.executable).with_name("ansible-playbook")),
+        "playbooks/preflight.yml",
+        "-i",
+        "inventories/demo",
+    ]
+    argv += ["--tags", "preflight_env", "-e", json.dumps({f"prosaas_{name}_dir": str(p) for name, p in places.items()})]
+    environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", "COLUMNS": "1000"}
+    done = subprocess.run(
+        [*argv, *options], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_one_rule_is_relaxed_in_the_inventory(project: Path) -> None:
+    edit(project, "MAX_ACTIVE_CALLS=60", drop=["MAX_ACTIVE_CALLS"])
+    code, said = played(project)
+    assert code == 2 and re.search(r"fail +env\.rule\.calls_limits", said), said
+    relaxed = {"preflight_env_rules_extra": [{"id": "calls_limits", "severity": "warn"}]}
+    code, said = played(project, "-e", json.dumps(relaxed))
+    assert code == 0, said
+
+
+def test_missing_secrets_are_made_once_and_only_when_asked_for(project: Path, policy: dict[str, t.Any]) -> None:
+    gone = ["SECRET_KEY", "N8N_ENCRYPTION_KEY", "N8N_DB_PASSWORD"]
+    edit(project, "SECRET_KEY=", drop=gone)
+    before = (project / ".env").read_bytes()
+    found = validate(project, policy)
+    assert found["failed"] and not found["changed"] and found["filled"] == []
+    assert all(f"\n{name}=\n" in "\n" + found["template"] for name in gone)
+    assert "openssl rand -hex 32" in found["template"]
+    told = ansible("env_validate", check=True, **arguments(project, policy, fill=True))
+    assert told["changed"] and told["filled"] == ["SECRET_KEY", "N8N_ENCRYPTION_KEY"]
+    assert told["diff"][0]["after"].split() == "SECRET_KEY has a value N8N_ENCRYPTION_KEY has a value".split()
+    assert (project / ".env").read_bytes() == before
+    made = validate(project, policy, fill=True)
+    assert made["changed"] and made["filled"] == ["SECRET_KEY", "N8N_ENCRYPTION_KEY"]
+    assert {row["id"] for row in made["checks"] if row["status"] == "fail"} == {"env.n8n_db_password"}
+    values = _dotenv.values(project / ".env")
+    assert all(values[name] not in json.dumps(made) for name in made["filled"])
+    again = validate(project, policy, fill=True)
+    assert not again["changed"] and again["filled"] == []
+    assert _dotenv.values(project / ".env") == values
+
+
+def test_a_key_is_not_made_up_for_data_that_is_there(project: Path, policy: dict[str, t.Any]) -> None:
+    edit(project, drop=["N8N_ENCRYPTION_KEY"])
+    volume = "opstest-env_n8n_data"
+    subprocess.run(["docker", "volume", "create", "--label", "ops.prosaas.demo=true", volume], check=True, timeout=60)
+    try:
+        result = validate(project, policy, fill=True)
+    finally:
+        subprocess.run(["docker", "volume", "rm", volume], check=True, timeout=60)
+    assert result["filled"] == [] and check(result, "env.n8n_encryption_key")["status"] == "fail"
+    assert "put its own key back" in check(result, "env.n8n_encryption_key")["remedy"]
+
+
+def test_a_copied_template_is_filled_in_its_places(project: Path, policy: dict[str, t.Any]) -> None:
+    shutil.copy(project / ".env.example", project / ".env")
+    result = validate(project, policy, fill=True)
+    assert {"SECRET_KEY", "INTERNAL_SECRET", "ATTACHMENT_SECRET", "ENCRYPTION_KEY"} < set(result["filled"])
+    assert "env.duplicates" not in [row["id"] for row in result["checks"] if "SECRET_KEY" in row["evidence"]]
+    old, new = ((project / name).read_text(encoding="utf-8").splitlines() for name in (".env.example", ".env"))
+    assert [line.split("=")[0] for line in old] == [line.split("=")[0] for line in new], "no line was added or moved"
+    changed = [mine.split("=")[0] for mine, theirs in zip(new, old) if mine != theirs]
+    assert sorted(changed) == sorted(result["filled"])
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Stack]:
+    """Two services with a file and one without, running."""
+    (tmp_path / ".env").write_text("MODE=one\nPASSWORD='a$b'\nTEXT=x\n", encoding="utf-8")
+    (tmp_path / ".env").chmod(0o600)
+    sleep = {"command": ["sleep", "infinity"]}
+    filled_in = {"TOLD": "${TEXT:-y}"}
+    services = {name: {**sleep, "env_file": [".env"]} for name in ("web", "job")}
+    with stack("env", tmp_path, {**services, "bare": {**sleep, "environment": filled_in}}) as running:
+        yield running
+
+
+def running(small: Stack, **more: t.Any) -> dict[str, t.Any]:
+    return check(module("env_validate", **{**small.options, "gather": True, **more}), "env.running")
+
+
+def release(small: Stack) -> None:
+    """Put on record that the file is served as it is."""
+    state = Path(small.options["state_dir"])
+    config = _release.Config.of(_secrets.host_key(state), "", _dotenv.values(small.directory / ".env"), {})
+    made = _release.Release("20260101T000000Z-abc", "abc", "", "", {}, vars(config))
+    store = _release.Store(state)
+    store.put(made)
+    store.set_current(made)
+
+
+def test_what_runs_is_compared_with_what_is_written(small: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (running(small)["status"], running(small)["evidence"]) == ("pass", "3 services run with it")
+    release(small)
+    path = small.directory / ".env"
+    before = path.read_text(encoding="utf-8")
+
+    path.write_text(before.replace("MODE=one", "MODE=two").replace("TEXT=x", "TEXT=z"), encoding="utf-8")
+    row = running(small)
+    assert row["status"] == "warn" and "ansible-playbook prosaas.ops.deploy" in row["remedy"]
+    assert "MODE, TEXT (in job, web); TOLD (in bare)" in row["evidence"]
+    path.write_text("", encoding="utf-8")
+    assert "MODE, PASSWORD, TEXT (in job, web)" in running(small)["evidence"], "what is no longer written, too"
+    path.write_text(before, encoding="utf-8")
+    assert running(small)["status"] == "pass"
+
+    by_hand = small.directory / "by-hand.json"
+    by_hand.write_text(json.dumps({"services": {"job": {"environment": {"MODE": "three"}}}}), encoding="utf-8")
+    small.compose("-f", str(by_hand), "up", "-d")
+    row = running(small)
+    assert row["status"] == "fail" and "MODE (in job)" in row["evidence"] and "three" not in json.dumps(row)
+    assert row["remedy"].endswith(f"docker compose -p {small.name} -f docker-compose.yml up -d --no-build")
+    small.compose("up", "-d")
+    assert running(small)["status"] == "pass"
+
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{small.directory}/nowhere.sock")
+    away = module("env_validate", **{**small.options, "gather": True})
+    assert {row["id"]: row["status"] for row in away["checks"]}["env.overrides"] == "pass", "that needs no engine"
+    row = check(away, "env.running")
+    assert row["status"] == "unknown" and "systemctl start docker" in row["remedy"]
+
+
+def test_before_the_first_start_there_is_nothing_to_compare(small: Stack) -> None:
+    assert running(small, project="opstest-none")["status"] == "skip"
+
+
+def test_a_line_that_reaches_nobody_is_told(small: Stack) -> None:
+    with (small.directory / ".env").open("a", encoding="utf-8") as stream:
+        stream.write("IDLE=1\n")
+    small.write({"bare": {"environment": {"TOLD": "${TEXT:-y}", "MODE": "${MODE}", "PASSWORD": "${PASSWORD}"}}})
+    row = check(module("env_validate", **{**small.options, "gather": True}), "env.overrides")
+    assert row["status"] == "warn" and row["evidence"].endswith("no Compose file names them: IDLE")

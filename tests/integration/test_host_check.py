@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tiny import LABELS, Stack, ansible, check, module, stack, status
+from ansible_collections.prosaas.ops.plugins.module_utils import _host_limits
+from conftest import Cloud
+from tiny import IMAGE, LABELS, Stack, ansible, check, module, stack, status
 
 TARGET = "/etc/credentials.json"
 PORT = 20997
-TLS = {"certificate": "site.crt", "key": "site.key", "names": ["site.test", "n8n.site.test"]}
+FLAGS = ("--label", "ops.prosaas.demo=true")
 
 
 def services(directory: Path) -> dict[str, t.Any]:
@@ -31,17 +33,9 @@ def services(directory: Path) -> dict[str, t.Any]:
     }
 
 
-def certificate(directory: Path, days: int = 365, names: str = "DNS:site.test,DNS:*.site.test") -> None:
-    request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    request += ["-keyout", "site.key", "-out", "site.crt", "-days", str(days), "-subj", "/CN=site.test"]
-    subprocess.run([*request, "-addext", f"subjectAltName={names}"], cwd=directory, check=True, capture_output=True)
-    (directory / "site.key").chmod(0o600)
-
-
 @pytest.fixture()
 def project(tmp_path: Path) -> Iterator[Stack]:
     (tmp_path / "credentials.json").write_text("{}", encoding="utf-8")
-    certificate(tmp_path)
     volumes = {"data": {"labels": LABELS}}
     with stack("host", tmp_path, services(tmp_path), up=False, volumes=volumes) as ready:
         yield ready
@@ -49,7 +43,7 @@ def project(tmp_path: Path) -> Iterator[Stack]:
 
 def given(project: Stack) -> dict[str, t.Any]:
     files = {"credentials": {"target": TARGET}}
-    return {**project.options, "disk_least": 1 << 20, "files": files, "tls": {**TLS, "reader": os.getuid()}}
+    return {**project.options, "disk_least": 1 << 20, "state_least": 1 << 20, "files": files}
 
 
 def host(project: Stack, **options: t.Any) -> dict[str, t.Any]:
@@ -57,11 +51,12 @@ def host(project: Stack, **options: t.Any) -> dict[str, t.Any]:
 
 
 def test_green_before_and_after_the_start(project: Stack) -> None:
-    before = host(project, items={"tls.days": [91]})
+    before = host(project, items={"host.volumes": [112]}, volumes={"data": "it starts without data"})
     assert before["verdict"] == "pass", before["msg"]
     assert check(before, "host.ports")["evidence"] == f"free: {PORT}/tcp"
-    assert check(before, "host.volumes")["evidence"] == f"new: {project.name}_data"
-    assert check(before, "tls.days")["item"] == [91]
+    assert check(before, "host.volumes")["evidence"] == f"new: {project.name}_data (it starts without data)"
+    assert check(before, "host.volumes")["item"] == [112]
+    assert "the images of the last build" not in check(before, "host.disk")["evidence"]
     assert not before["changed"]
     project.compose("up", "-d")
     after = ansible("host_check", **given(project))
@@ -118,32 +113,81 @@ def test_room_versions_and_networks(project: Stack) -> None:
     for check_id in ("host.disk", "host.memory", "host.engine", "host.compose"):
         assert check(seen, check_id)["status"] == "fail", check_id
     network = check(seen, "host.network")
-    assert network["status"] == "warn"
+    assert network["status"] == "fail"
     assert "docker network create opstest-missing" in network["remedy"]
+    made = check(host(project, networks_made=["opstest-missing"]), "host.network")
+    assert (made["status"], "a deployment creates it" in made["evidence"]) == ("warn", True)
 
 
-def test_certificate_faults(project: Stack) -> None:
-    certificate(project.directory, days=60)
-    assert status(host(project))["tls.days"] == "pass", "a short-lived one with all its days left"
-    certificate(project.directory, days=30, names="DNS:site.test")
-    seen = host(project, tls={**TLS, "reader": os.getuid(), "short_lived": 20})
-    assert (status(seen)["tls.days"], status(seen)["tls.names"]) == ("fail", "fail")
-    assert "n8n.site.test" in check(seen, "tls.names")["evidence"]
+def test_networks_volumes_and_names_of_others(project: Stack) -> None:
+    name = f"opstest-internal-{os.getpid()}"
+    model = services(project.directory)
+    model["edge"]["networks"] = ["outside"]
+    project.write(model, volumes={"data": {"name": name}}, networks={"outside": {"external": True, "name": name}})
+    stranger = ["--label", "com.docker.compose.project=stranger", "--label", "ops.prosaas.demo=true"]
+    try:
+        run("network", "create", "--internal", *stranger, name)
+        run("volume", "create", *stranger, name)
+        run("create", "--name", f"{project.name}-edge-1", *stranger, IMAGE, "true")
+        seen = host(project)
+    finally:
+        run("rm", "-f", f"{project.name}-edge-1")
+        run("volume", "rm", name)
+        run("network", "rm", name)
+    assert "is internal" in check(seen, "host.network")["evidence"]
+    assert check(seen, "host.volumes")["evidence"] == f"{name} is of project stranger"
+    assert check(seen, "host.project")["evidence"] == f"container {project.name}-edge-1 is of project stranger"
+    assert {status(seen)[f"host.{one}"] for one in ("network", "volumes", "project")} == {"fail"}
 
-    own_key = (project.directory / "site.key").read_bytes()
-    certificate(project.directory)
-    (project.directory / "site.key").write_bytes(own_key)
-    assert status(host(project))["tls.match"] == "fail"
-    certificate(project.directory)
-    assert status(host(project, tls={**TLS, "reader": os.getuid() + 1}))["tls.files"] == "fail"
-    (project.directory / "site.crt").unlink()
-    seen = host(project)
-    assert {name: state for name, state in status(seen).items() if name.startswith("tls.")} == {
-        "tls.files": "fail",
-        "tls.match": "unknown",
-        "tls.names": "unknown",
-        "tls.days": "unknown",
-    }
+
+def run(*command: str, must: bool = True) -> str:
+    done = subprocess.run(["docker", *command], capture_output=True, text=True, timeout=60, check=False)
+    assert not must or done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_a_volume_that_is_gone_where_the_project_has_run(project: Stack) -> None:
+    project.compose("up", "-d")
+    project.write(services(project.directory), volumes={"data": {"labels": LABELS, "name": f"{project.name}_other"}})
+    seen = check(host(project), "host.volumes")
+    assert seen["status"] == "warn"
+    assert "yet the project has run here before" in seen["evidence"]
+
+
+def test_what_is_predicted_of_limits_is_what_the_engine_does(project: Stack) -> None:
+    limits = _host_limits.of_engine(Path("/proc"))
+    most = limits.files if limits.any_value else min(limits.files, limits.hard["nofile"])
+    for value, good in ((most, True), (most + 1, False)):
+        model = services(project.directory)
+        model["edge"]["ulimits"] = {"nofile": value}
+        project.write(model, volumes={"data": {"labels": LABELS}})
+        seen = check(host(project), "host.ulimits")
+        said = run("run", "--rm", *FLAGS, "--ulimit", f"nofile={value}:{value}", IMAGE, "true", must=False)
+        assert (seen["status"] == "pass", "rlimit" not in said) == (good, good), (seen, said)
+
+
+def test_a_file_that_a_service_may_not_read(project: Stack) -> None:
+    model = services(project.directory)
+    model["edge"]["user"] = "4711:4711"
+    project.write(model, volumes={"data": {"labels": LABELS}})
+    (project.directory / "credentials.json").chmod(0o600)
+    seen = check(host(project), "host.files.credentials")
+    assert seen["status"] == "fail"
+    assert "edge cannot read it: user 4711 may not read" in seen["evidence"]
+    subprocess.run(seen["remedy"], shell=True, check=True)
+    mended = check(host(project), "host.files.credentials")
+    assert mended["evidence"].endswith("edge may read it"), mended
+
+
+def test_clock_against_a_source(project: Stack, cloud: Cloud) -> None:
+    sources = {"clock_sources": [f"{cloud.api}", cloud.urls["s3"]], "ca_path": str(cloud.ca)}
+    assert status(host(project, **sources))["host.clock"] == "pass"
+    with cloud.fault("r2-clock"):
+        both = check(host(project, **sources), "host.clock")
+        assert (both["status"], "s3.prosaas.test agrees with this host" in both["evidence"]) == ("warn", True)
+        alone = check(host(project, **{**sources, "clock_sources": [cloud.api]}), "host.clock")
+        assert (alone["status"], "7200 s behind" in alone["evidence"]) == ("fail", True)
+    assert status(host(project, clock_sources=["https://127.0.0.1:1/"]))["host.clock"] == "unknown"
 
 
 def test_broken_model_and_engine_away(project: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +197,7 @@ def test_broken_model_and_engine_away(project: Stack, monkeypatch: pytest.Monkey
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
     seen = host(project)
     engine = check(seen, "host.engine")
-    assert engine["status"] == "unknown"
+    assert engine["status"] == "fail"
     assert engine["evidence"] == "The Docker engine does not answer on this host."
     assert engine["remedy"] == "Start it: systemctl start docker"
     assert status(seen)["host.compose"] == "pass"

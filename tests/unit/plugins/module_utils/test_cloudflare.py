@@ -93,3 +93,58 @@ def test_an_unknown_bucket_is_an_error_of_ours() -> None:
 def test_any_other_answer_says_nothing(strange: Answer) -> None:
     with pytest.raises(Unreachable):
         _cloudflare.result(strange, "lock")
+
+
+def test_a_refused_change_is_an_error_that_names_the_permission() -> None:
+    refused = answer(403, errors=[{"code": 10000, "message": "Authentication error"}])
+    with pytest.raises(OpsError, match="refused the token to change lock") as raised:
+        _cloudflare.result(refused, "lock", _cloudflare.WRITE)
+    assert not isinstance(raised.value, Unreachable)
+    assert raised.value.remedy == "Give a token with the permission Workers R2 Storage: Edit."
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "where"),
+    [
+        (f"https://{'a' * 32}.eu.r2.cloudflarestorage.com", "eu"),
+        (f"https://{'a' * 32}.fedramp.r2.cloudflarestorage.com", "fedramp"),
+        (f"https://{'a' * 32}.r2.cloudflarestorage.com", ""),
+        ("https://s3.eu.example.org", ""),
+    ],
+)
+def test_the_jurisdiction_is_told_by_the_endpoint(endpoint: str, where: str) -> None:
+    assert _cloudflare.jurisdiction(endpoint) == where
+
+
+class Recorder:
+    """Stands where the HTTP client does and keeps what was sent."""
+
+    def __init__(self, reply: Answer) -> None:
+        self.reply, self.sent = reply, t.cast("list[tuple[t.Any, ...]]", [])
+
+    def send(self, *sent: t.Any) -> Answer:
+        self.sent.append(sent)
+        return self.reply
+
+
+def bucket(reply: Answer, jurisdiction: str = "") -> tuple[_cloudflare.Bucket, Recorder]:
+    http = Recorder(reply)
+    return _cloudflare.Bucket(t.cast("t.Any", http), "https://api.test/v4/", "acc", "b", "tok", jurisdiction), http
+
+
+def test_rules_are_put_whole_and_as_they_were_read() -> None:
+    rules = [{"id": "x", "enabled": True, "prefix": "p/", "condition": {"type": "Indefinite"}, "of_tomorrow": 1}]
+    told, http = bucket(answer(200, True, {"rules": rules}), "eu")
+    assert told.raw_lock_rules() == rules
+    told.put_lock_rules(rules)
+    url, method, headers, body = http.sent[-1]
+    assert (url, method) == ("https://api.test/v4/accounts/acc/r2/buckets/b/lock", "PUT")
+    assert headers["cf-r2-jurisdiction"] == "eu"
+    assert json.loads(body) == {"rules": rules}
+
+
+def test_no_cors_rules_are_no_missing_bucket() -> None:
+    absent = answer(404, errors=[{"code": 10059, "message": "The CORS configuration does not exist."}])
+    assert bucket(absent)[0].cors_rules() == []
+    with pytest.raises(OpsError, match="no such bucket"):
+        bucket(answer(404, errors=[{"code": 10006, "message": "no"}]))[0].cors_rules()

@@ -5,9 +5,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from ansible_collections.prosaas.ops.plugins.module_utils import _dotenv
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+PIECES = ["A", "B", "=", ":", " ", "\t", "\n", "\r\n", "\ufeff", "\0", "#", " # note", "export ", "'", '"', "\\", "x"]
+PIECES += ["$", "$A", "${", "}", ":-", "?", "+", "\udcff", "é", "\u2028", "[", "\\0101"]
 
 
 def values(text: str) -> dict[str, str | None]:
@@ -103,3 +110,52 @@ def test_what_is_as_it_looks_is_no_surprise(text: str) -> None:
 
 def test_every_line_of_a_variable_is_known() -> None:
     assert _dotenv.read("A='\n'\nB=1\n\nA=2")["A"].lines == (1, 5)
+
+
+@settings(deadline=None)
+@given(
+    st.binary(max_size=400)
+    | st.lists(st.sampled_from(PIECES), max_size=40).map(
+        lambda pieces: "".join(pieces).encode("utf-8", "surrogateescape")
+    )
+)
+def test_any_bytes_are_read_or_refused_in_words(content: bytes) -> None:
+    try:
+        found = _dotenv.read(content.decode("utf-8", "surrogateescape"))
+    except OpsError as error:
+        assert error.problem.startswith("Line ") and error.remedy
+    else:
+        assert all(variable.lines for variable in found.values())
+
+
+@pytest.mark.parametrize("text", ["A=" + "${A:-" * 20_000, "A=" + "${A:-" * 5_000 + "}" * 5_000, "A=1\n" * 20_000])
+def test_a_file_made_to_be_difficult_is_no_crash(text: str) -> None:
+    try:
+        _dotenv.read(text)
+    except OpsError as error:
+        assert error.problem.startswith("Line 1: ")
+
+
+def test_any_file_is_values_or_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "env").write_bytes(b"A=\xff\xfe\nB=1\n")
+    assert _dotenv.values(tmp_path / "env") == {"A": "\udcff\udcfe", "B": "1"}
+    with pytest.raises(OpsError, match="cannot be read"):
+        _dotenv.values(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "raw"),
+    [
+        ("A=1", "1"),
+        ("A = x y # note", "x y"),
+        ("A='x' # note", "'x'"),
+        ('\ufeffA="x"\r\n', '"x"'),
+        ("A=\nB=1", ""),
+        ("A", None),
+    ],
+)
+def test_where_a_value_stands_is_known(text: str, raw: str | None) -> None:
+    text += "\n"
+    statement = next(_dotenv.statements(text))
+    found = text.removeprefix("\ufeff")[slice(*statement.span)] if statement.span else None
+    assert found == raw

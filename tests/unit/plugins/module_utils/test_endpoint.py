@@ -15,7 +15,8 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.prosaas.ops.plugins.module_utils import _endpoint
 from ansible_collections.prosaas.ops.plugins.module_utils._check import FAIL, PASS, UNKNOWN, Outcome
-from ansible_collections.prosaas.ops.plugins.module_utils._endpoint import Condition, Endpoint, Shape
+from ansible_collections.prosaas.ops.plugins.module_utils._condition import Condition
+from ansible_collections.prosaas.ops.plugins.module_utils._endpoint import Endpoint, Shape
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError, Unreachable
 from ansible_collections.prosaas.ops.plugins.module_utils._http import Answer
 from ansible_collections.prosaas.ops.plugins.modules import endpoint_check

@@ -37,6 +37,7 @@ GOOD = [
     ("secret", HEX, {}),
     ("secret", HEX[:16], {"min_length": 16, "min_bits": 40}),
     ("fernet", "PbGIM2gRSIn3ZuXhVJCmHYxlAV0rEOhZBwU1xWkMZqo=", {}),
+    ("fernet", "-_" * 21 + "8=", {}),
 ]
 BAD = [
     ("string", "AC12x", {"pattern": "AC[0-9]+"}),
@@ -44,6 +45,7 @@ BAD = [
     ("int", "", {}),
     ("int", "0", {"min": 1}),
     ("int", "16", {"max": 15}),
+    ("int", "9" * 5000, {}),
     ("exact", "true", {"value": "1"}),
     ("enum", "c", {"values": ["a", "b"]}),
     ("host", "https://db.test", {}),
@@ -74,6 +76,8 @@ BAD = [
     ("secret", "a" * 64, {}),
     ("secret", "1234567890" * 5, {}),
     ("fernet", HEX, {}),
+    ("fernet", "PbGIM2gRSIn3ZuXhVJCmHYxlAV0rEOhZBwU1xWkM", {}),
+    ("fernet", "é" * 44, {}),
     ("fernet", "PbGIM2gRSIn3ZuXhVJCmHYxlAV0rEOhZBwU1xWkMZq!=", {}),
 ]
 
@@ -159,6 +163,12 @@ URLS = {"variables": ["U"], "scheme": "S", "host": "H"}
         ({"kind": "at_most", "variables": ["A", "B"]}, "A=9\nB=10", PASS),
         ({"kind": "at_most", "variables": ["A", "B"]}, "A=10\nB=9", FAIL),
         ({"kind": "at_most", "variables": ["A", "B"]}, "A=10", PASS),
+        ({"kind": "at_most", "variables": ["A", "B"], "defaults": {"B": 9}}, "A=10", FAIL),
+        ({"kind": "at_most", "variables": ["A", "B"], "defaults": {"B": 9}}, "A=10\nB=10", PASS),
+        ({"kind": "implies", "when": {"A": 1}, "then": {"B": "https://.+"}}, "A=1\nB=https://x", PASS),
+        ({"kind": "implies", "when": {"A": 1}, "then": {"B": "https://.+"}}, "A=1\nB=http://x", FAIL),
+        ({"kind": "implies", "when": {"A": 1}, "then": {"B": "https://.+"}}, "A=0\nB=http://x", PASS),
+        ({"kind": "implies", "when": {"A": 1}, "then": {"B": "https://.+"}}, "A=1", PASS),
         ({"kind": "different", "types": [], "variables": ["A", "B"]}, "A=x\nB=y", PASS),
         ({"kind": "different", "types": [], "variables": ["A", "B", "C"]}, "A=x\nB=y\nC=x", FAIL),
     ],
@@ -188,6 +198,21 @@ def test_the_file_as_a_whole() -> None:
     assert "gone" not in checks["env.syntax"].evidence.split(": ")[0]
 
 
+@pytest.mark.parametrize(
+    ("entry", "status"),
+    [
+        ({}, WARN),
+        ({"required": True}, FAIL),
+        ({"required": True, "ignored": "so"}, WARN),
+        ({"required_with": ["B"]}, FAIL),
+    ],
+)
+def test_a_misspelt_name_of_what_must_be_set_fails(entry: dict[str, t.Any], status: str) -> None:
+    check = judged("SECRETKEY=1\nB=1", {"SECRET_KEY": entry, "B": {}})["env.unknown"]
+    assert (check.status, "SECRETKEY (line 1) is probably SECRET_KEY" in check.evidence) == (status, True)
+    assert check.remedy
+
+
 def test_a_name_of_the_template_is_not_taken_for_misspelt() -> None:
     check = judged("SECRETKEY=1", {"SECRET_KEY": {}}, example={"SECRETKEY": ""})["env.unknown"]
     assert check.status == PASS
@@ -213,6 +238,8 @@ def test_an_entry_is_changed_added_and_left_out_without_copying_the_rest() -> No
         ({"A": {"pattern": "("}}, [], "regular expression"),
         ({}, [{"id": "r", "kind": "same"}], "same"),
         ({}, [{"id": "r", "kind": "lacks", "variables": ["A"]}], "text"),
+        ({}, [{"id": "r", "kind": "implies", "when": "A", "then": {}}], "when"),
+        ({}, [{"id": "r", "kind": "implies", "when": {}, "then": {"A": "("}}], "regular expression"),
     ],
 )
 def test_data_that_is_not_understood_is_refused(schema: dict[str, t.Any], rules: list[t.Any], named: str) -> None:
@@ -262,10 +289,3 @@ def test_private_values_are_hidden_and_those_of_the_template_are_not(tmp_path: P
     path.with_name("example").write_text("MODE=production\nKEY=changed", encoding="utf-8")
     report = examined(path, KEY={"type": "secret"}, URL={"type": "url"}, DB={"type": "postgres_dsn"})
     assert report.secrets == {"k1", DSN, "p", "o1", "\ufffd1"}
-
-
-def test_what_compose_hands_over_instead_is_found() -> None:
-    variables = _dotenv.read("A=1\nB='a$b'\nC=3\n")
-    environments = {"web": {"A": "2", "B": "a$$b", "X": "1"}, "job": {"A": "2", "C": None}, "none": None}
-    model = {"services": {name: {"environment": environment} for name, environment in environments.items()}}
-    assert _env_file.overridden(variables, model) == {"A": ["job", "web"], "C": ["job"]}

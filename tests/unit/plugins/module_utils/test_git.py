@@ -121,6 +121,55 @@ def test_remote_that_does_not_answer_is_unreachable(repository: tuple[Git, Path,
         checkout.fetch()
 
 
+def test_reason_is_told_and_not_the_advice_that_git_adds(repository: tuple[Git, Path, list[str]], tmp_path: Path) -> None:
+    checkout, _work, _commits = repository
+    git(checkout.directory, "remote", "set-url", "origin", str(tmp_path / "gone.git"))
+    with pytest.raises(Unreachable, match="does not answer: '.*gone.git' does not appear to be a git repository"):
+        checkout.tips()
+
+
+def test_ssh_that_the_checkout_is_set_to_use_is_used_and_never_asks(
+    repository: tuple[Git, Path, list[str]], tmp_path: Path
+) -> None:
+    checkout, _work, _commits = repository
+    program, log = tmp_path / "ssh", tmp_path / "log"
+    program.write_text(f'#!/bin/sh\necho "$@" >>{log}\nexit 255\n')
+    program.chmod(0o755)
+    git(checkout.directory, "config", "core.sshCommand", f"{program} -i /etc/deploy.key")
+    git(checkout.directory, "remote", "set-url", "origin", "ssh://git@forge.example.test/app.git")
+    with pytest.raises(Unreachable):
+        checkout.tips()
+    assert log.read_text().startswith("-i /etc/deploy.key -o BatchMode=yes -o ConnectTimeout=10 ")
+
+
+def test_tips_are_commits_whatever_kind_of_tag_names_them(repository: tuple[Git, Path, list[str]]) -> None:
+    checkout, work, (first, second) = repository
+    git(work, "tag", "-a", "v2", "-m", "release", second)
+    git(work, "push", "-q", "forge", "v2")
+    assert checkout.tips() == {"refs/heads/main": second, "refs/tags/v1": first, "refs/tags/v2": second}
+
+
+def test_changed_files_of_any_name_are_told_on_one_line(repository: tuple[Git, Path, list[str]]) -> None:
+    checkout, _work, _commits = repository
+    name = "two\nlines \x1b[31m \u202e"
+    (checkout.directory / name).write_text("x")
+    assert checkout.status() == ([], [name])
+    git(checkout.directory, "add", name)
+    git(checkout.directory, "mv", "file", "moved ü")
+    assert checkout.changed_files() == ["file", "moved ü", r"two\nlines \x1b[31m \u202e"]
+
+
+def test_a_moved_tag_is_named_and_not_taken_for_a_remote_that_is_away(repository: tuple[Git, Path, list[str]]) -> None:
+    checkout, work, (first, second) = repository
+    git(work, "tag", "--force", "v1", second)
+    git(work, "push", "-q", "--force", "forge", "v1")
+    with pytest.raises(OpsError, match="moved at origin .*: v1") as refused:
+        checkout.fetch()
+    assert not isinstance(refused.value, Unreachable)
+    assert "fetch --tags --force origin" in refused.value.remedy
+    assert checkout.resolve("v1") == first, "nothing of ours was replaced"
+
+
 def test_directory_without_git_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(OpsError, match="no git checkout.*git clone"):
         Git(tmp_path, execute)

@@ -4,17 +4,18 @@
 
 from __future__ import annotations
 
+import socket
 import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.prosaas.ops.plugins.module_utils import _certificate, _host
+from ansible_collections.prosaas.ops.plugins.module_utils import _host, _host_clock, _host_limits, _host_room
 from ansible_collections.prosaas.ops.plugins.module_utils._compose import Project
 from ansible_collections.prosaas.ops.plugins.module_utils._engine import Container, Port
+from ansible_collections.prosaas.ops.plugins.module_utils._errors import Unreachable
 from ansible_collections.prosaas.ops.plugins.module_utils._host import Listener, Wanted
 
 HERE = Project("shop", Path("/srv/shop"), ())
-DAY = 86400
 
 
 @pytest.mark.parametrize(
@@ -74,30 +75,213 @@ def test_listeners_are_read_from_the_kernel(tmp_path: Path) -> None:
     ]
 
 
-def test_networks_and_volumes() -> None:
-    model = {
-        "networks": {"default": {"name": "shop_default"}, "out": {"name": "shop-net", "external": True}},
-        "volumes": {"data": {"name": "shop_data"}, "auth": {"name": "shop_auth"}},
-    }
-    assert _host.judge_networks(model, {}).status == "warn"
-    assert _host.judge_networks(model, {"shop-net": {"Driver": "bridge"}}).evidence == "shop-net (bridge) exists"
-    there = {"shop_data": {"CreatedAt": "2026-01-02T03:04:05Z"}}
-    assert _host.judge_volumes(model, there).evidence == "kept: shop_data (since 2026-01-02); new: shop_auth"
-    model["volumes"]["auth"]["external"] = True
-    assert _host.judge_volumes(model, there).status == "fail"
+MODEL: dict[str, t.Any] = {
+    "services": {"edge": {}},
+    "networks": {"default": {"name": "shop_default"}, "out": {"name": "shop-net", "external": True}},
+    "volumes": {"data": {"name": "shop_data"}, "auth": {"name": "shop_auth"}},
+}
+BRIDGE = {"Driver": "bridge", "Id": "0123456789abcdef", "IPAM": {"Config": [{"Subnet": "172.20.0.0/16"}]}}
+THERE = {"shop_data": {"CreatedAt": "2026-01-02T03:04:05Z"}}
 
 
-def test_memory_and_room() -> None:
-    assert _host.memory_available("MemTotal: 9 kB\nMemAvailable:    2048 kB\n") == 2 << 20
-    assert _host.judge_room("here", 5 << 30, 10 << 30, "make room").evidence == "5.0 GiB free here, 10.0 GiB are wanted"
-    assert _host.judge_room("here", 10 << 30, 10 << 30, "").status == "pass"
+@pytest.mark.parametrize(
+    ("present", "made", "status", "words"),
+    [
+        ({}, ["shop-net"], "warn", "a deployment creates it"),
+        ({}, [], "fail", "no deployment makes it"),
+        ({"shop-net": BRIDGE}, [], "pass", "shop-net (bridge) exists"),
+        ({"shop-net": {**BRIDGE, "Internal": True}}, [], "fail", "is internal"),
+        ({"shop-net": {**BRIDGE, "Driver": "null"}}, [], "fail", "driver null"),
+        ({"shop-net": {**BRIDGE, "Scope": "swarm"}}, [], "fail", "not attachable"),
+        ({"shop-net": {**BRIDGE, "Scope": "swarm", "Attachable": True}}, [], "pass", "exists"),
+    ],
+)
+def test_networks(present: dict[str, t.Any], made: list[str], status: str, words: str) -> None:
+    outcome = _host.judge_networks(MODEL, present, made, [])
+    assert (outcome.status, words in outcome.evidence) == (status, True), outcome
 
 
-def test_project_of_another_directory() -> None:
-    other = container(working_dir="/srv/old")
-    assert _host.judge_project(HERE, [container(working_dir="/srv/shop/")]).status == "pass"
-    assert "/srv/old" in _host.judge_project(HERE, [other]).evidence
-    assert _host.judge_project(HERE, [container(project="b", working_dir="/srv/old")]).status == "pass"
+def test_a_network_that_takes_addresses_of_others(tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    rows = (
+        "eth0 00000000 0100000A 0003 0 0 0 00000000 0 0 0",  # the default route says nothing
+        "br-0123456789ab 000014AC 00000000 0001 0 0 0 0000FFFF 0 0 0",  # the network's own
+        "tun0 000514AC 00000000 0001 0 0 0 00FFFFFF 0 0 0",
+    )
+    (tmp_path / "net/route").write_text("Iface Destination Gateway\n" + "\n".join(rows) + "\n", encoding="ascii")
+    routes = _host.routes(tmp_path)
+    assert [(route.device, str(route.to)) for route in routes] == [
+        ("br-0123456789ab", "172.20.0.0/16"),
+        ("tun0", "172.20.5.0/24"),
+    ]
+    outcome = _host.judge_networks(MODEL, {"shop-net": BRIDGE}, [], routes)
+    assert outcome.status == "warn"
+    assert "172.20.0.0/16, which the host reaches over tun0 (172.20.5.0/24)" in outcome.evidence
+    assert _host.judge_networks(MODEL, {"shop-net": BRIDGE}, [], routes[:1]).status == "pass"
+
+
+def test_volumes() -> None:
+    meanings = {"auth": "pair anew"}
+    first = _host.judge_volumes(MODEL, THERE, "shop", meanings, ran_before=False)
+    assert first == ("pass", "kept: shop_data (since 2026-01-02); new: shop_auth (pair anew)", "", "")
+    assert _host.judge_volumes(MODEL, THERE, "shop", meanings, ran_before=True).status == "warn"
+    stranger = {"shop_data": {**THERE["shop_data"], "Labels": {"com.docker.compose.project": "other"}}}
+    foreign = _host.judge_volumes(MODEL, stranger, "shop", {}, ran_before=False)
+    assert (foreign.status, foreign.evidence) == ("fail", "shop_data is of project other")
+    external = {**MODEL, "volumes": {"auth": {"name": "shop_auth", "external": True}}}
+    assert _host.judge_volumes(external, THERE, "shop", {}, ran_before=False).status == "fail"
+    assert _host.judge_volumes({"services": {}}, {}, "shop", {}, ran_before=True).status == "pass"
+
+
+def test_another_compose_than_the_one_that_made_the_containers() -> None:
+    assert _host.judge_compose("2.26.1-4", "2.21.0", ["2.26.1", ""]).status == "pass"
+    newer = _host.judge_compose("2.40.3", "2.21.0", ["2.26.1", "2.9.0", "2.40.3"])
+    assert newer.status == "warn"
+    assert "made by 2.9.0, 2.26.1: a plain up would make all of them anew" in newer.evidence
+    assert _host.judge_compose("2.9.0", "2.21.0", []).status == "fail"
+
+
+def test_memory_and_disk(tmp_path: Path) -> None:
+    assert _host_room.memory_available("MemTotal: 9 kB\nMemAvailable:    2048 kB\n") == 2 << 20
+    assert (
+        _host_room.judge_memory(1 << 30, 2 << 30, "").evidence == "1.0 GiB of memory are available, 2.0 GiB are wanted"
+    )
+    images = _host_room.Place("images", tmp_path, 1, "prune")
+    shared = _host_room.judge_disk([images, images._replace(what="releases", least=2)], "nothing was built here yet")
+    assert shared.status == "pass"
+    assert "(images and releases); nothing was built here yet" in shared.evidence
+    full = _host_room.judge_disk([images, images._replace(least=1 << 60)], "")
+    assert (full.status, full.remedy) == ("fail", "Make room: prune")
+    assert _host_room.existing(tmp_path / "not/yet") == tmp_path
+
+
+def test_layers_that_images_share_count_once() -> None:
+    base, one, other = (1, "FROM", 100), (2, "COPY a", 10), (2, "COPY b", 1)
+    assert _host_room.built({"a": {base, one}, "b": {base, other}}) == 111
+    assert _host_room.built({}) == 0
+
+
+@pytest.mark.parametrize(
+    ("driver", "files", "left"),
+    [
+        ("cgroupfs", {"docker/memory.max": "max"}, None),
+        ("cgroupfs", {"docker/memory.max": "900", "docker/memory.current": "500"}, 500),
+        ("systemd", {"system.slice/memory.max": "900", "system.slice/memory.current": "2000"}, 0),
+        ("cgroupfs", {"memory/docker/memory.limit_in_bytes": "9223372036854771712"}, None),
+        ("cgroupfs", {"memory/docker/memory.limit_in_bytes": "900", "memory/docker/memory.usage_in_bytes": "500"}, 500),
+        ("cgroupfs", {}, None),
+    ],
+)
+def test_the_limit_of_all_containers(tmp_path: Path, driver: str, files: dict[str, str], left: int | None) -> None:
+    for name, content in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content + "\n", encoding="ascii")
+        (path.parent / "memory.stat").write_text("inactive_file 100\ntotal_inactive_file 100\n", encoding="ascii")
+    found = _host_room.memory_of_containers(driver, tmp_path)
+    assert (found[0] if found else None) == left
+
+
+def process(proc: Path, number: int, name: str, parent: int, files: str = "20000", capable: bool = False) -> None:
+    folder = proc / str(number)
+    (folder / "ns").mkdir(parents=True)
+    (folder / "ns/pid").symlink_to("pid:[1]")
+    (folder / "comm").write_text(name + "\n", encoding="ascii")
+    effective = "000001ffffffffff" if capable else "000001fffeffffff"
+    (folder / "status").write_text(f"PPid:\t{parent}\nCapEff:\t{effective}\n", encoding="ascii")
+    limits = f"Limit Soft Hard Units\nMax open files            1024                 {files}                files\n"
+    (folder / "limits").write_text(limits + "Max processes  unlimited  unlimited  processes\n", encoding="ascii")
+
+
+@pytest.fixture()
+def proc(tmp_path: Path) -> Path:
+    (tmp_path / "self/ns").mkdir(parents=True)
+    (tmp_path / "self/ns/pid").symlink_to("pid:[1]")
+    (tmp_path / "sys/fs").mkdir(parents=True)
+    (tmp_path / "sys/fs/nr_open").write_text("1048576\n", encoding="ascii")
+    process(tmp_path, 7, "dockerd", 1)
+    return tmp_path
+
+
+def asked(value: t.Any, name: str = "nofile") -> dict[tuple[str, int], list[str]]:
+    return _host_limits.wanted({"services": {"edge": {"ulimits": {name: value}}}})
+
+
+@pytest.mark.parametrize(
+    ("value", "capable", "status"),
+    [
+        (20000, False, "pass"),
+        (20001, False, "fail"),
+        ({"soft": 1024, "hard": 65535}, False, "fail"),
+        ({"soft": 1024, "hard": 65535}, True, "pass"),
+        (1048577, True, "fail"),  # the kernel's ceiling, whoever asks
+        (-1, True, "fail"),
+    ],
+)
+def test_limits_that_the_engine_refuses(proc: Path, value: t.Any, capable: bool, status: str) -> None:
+    process(proc, 8, "containerd", 7, capable=capable)
+    assert _host_limits.judge(asked(value), _host_limits.of_engine(proc)).status == status
+
+
+def test_a_limit_of_another_kind_and_none(proc: Path) -> None:
+    process(proc, 8, "containerd", 1)
+    limits = _host_limits.of_engine(proc)
+    assert _host_limits.judge(asked(-1, "nproc"), limits).status == "pass"
+    assert _host_limits.judge(_host_limits.wanted({"services": {"edge": {}}}), limits).status == "pass"
+
+
+def test_which_containerd_is_the_engines(proc: Path) -> None:
+    process(proc, 8, "containerd", 1, files="1")
+    process(proc, 9, "containerd", 7, files="2")
+    assert _host_limits.of_engine(proc).hard["nofile"] == 2, "the child of dockerd"
+    (proc / "9/status").write_text("PPid:\t1\n", encoding="ascii")
+    with pytest.raises(Unreachable, match="2 processes"):
+        _host_limits.of_engine(proc)
+    (proc / "9/ns/pid").unlink()
+    (proc / "9/ns/pid").symlink_to("pid:[2]")
+    assert _host_limits.of_engine(proc).hard["nofile"] == 1, "one in a container does not count"
+
+
+def reading(ahead: float, source: str = "a.test", error: str = "") -> _host_clock.Reading:
+    return _host_clock.Reading(source, ahead, error)
+
+
+@pytest.mark.parametrize(
+    ("readings", "status", "words"),
+    [
+        ([reading(0.4)], "pass", "within 1 s of a.test, kept by no time service"),
+        ([reading(-7200)], "fail", "a.test is 7200 s behind it"),
+        ([reading(7200), reading(7201, "b.test")], "fail", "b.test is 7201 s ahead of it"),
+        ([reading(7200), reading(1, "b.test")], "warn", "while b.test agrees with this host"),
+        ([reading(1), reading(0, "b.test", "gone")], "pass", "within 1 s of a.test"),
+        ([], "skip", "no source"),
+    ],
+)
+def test_clock(readings: list[_host_clock.Reading], status: str, words: str) -> None:
+    outcome = _host_clock.judge(readings, 60, kept=False)
+    assert (outcome.status, words in outcome.evidence) == (status, True), outcome
+    assert isinstance(_host_clock.kept(), bool)
+
+
+def test_nobody_to_ask_for_the_time() -> None:
+    with pytest.raises(Unreachable, match="gone"):
+        _host_clock.judge([reading(0, error="gone")], 60, kept=True)
+
+
+def test_names_that_others_hold() -> None:
+    def judge(*containers: Container, networks: dict[str, t.Any] | None = None) -> t.Any:
+        return _host.judge_project(HERE, MODEL, containers, networks or {})
+
+    assert judge(container(working_dir="/srv/shop/")).status == "pass"
+    old = judge(container(working_dir="/srv/old"))
+    assert (old.status, "came from /srv/old" in old.evidence) == ("fail", True)
+    assert "docker rm shop-edge-1" in old.remedy
+    assert judge(container(project="b", name="b-1", working_dir="/srv/old")).status == "pass"
+    assert "container shop-edge-1 is of project b" in judge(container(project="b")).evidence
+    assert "of no project" in judge(container(project="")).evidence
+    own = {"shop_default": {"Labels": {"com.docker.compose.project": "shop"}}}
+    assert judge(networks=own).status == "pass"
+    assert "network shop_default is of no project" in judge(networks={"shop_default": {}}).evidence
 
 
 def test_files(tmp_path: Path) -> None:
@@ -110,37 +294,13 @@ def test_files(tmp_path: Path) -> None:
     assert _host.judge_file(str(tmp_path / "empty")).status == "fail"
 
 
-@pytest.mark.parametrize(
-    ("lifetime", "left", "status"),
-    [
-        (365, 90, "pass"),
-        (365, 89, "fail"),
-        (101, 89, "fail"),
-        (90, 89, "pass"),
-        (90, 31, "pass"),
-        (90, 29, "warn"),
-        (90, 6, "fail"),
-        (15, 6, "fail"),
-        (365, -1, "fail"),
-        (365, 366, "fail"),  # not valid yet
-    ],
-)
-def test_days(lifetime: int, left: int, status: str) -> None:
-    end = 1_000_000_000.0
-    outcome = _certificate.judge_days(end - lifetime * DAY, end, end - left * DAY, 90, 100)
-    assert outcome.status == status, outcome
-
-
-@pytest.mark.parametrize(
-    ("owner", "mode", "status"),
-    [
-        (0, 0o600, "pass"),
-        (0, 0o400, "pass"),
-        (1000, 0o600, "fail"),
-        (0, 0o044, "fail"),
-        (1000, 0o644, "warn"),
-        (0, 0o640, "warn"),
-    ],
-)
-def test_key_permissions(owner: int, mode: int, status: str) -> None:
-    assert _certificate.judge_key(Path("/srv/site.key"), owner, mode, reader=0).status == status
+def test_a_socket_with_nobody_behind_it(tmp_path: Path) -> None:
+    path = tmp_path / "docker.sock"
+    variables = {"DOCKER_HOST": f"unix://{path}"}
+    assert _host.nobody_listens(variables)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        assert _host.nobody_listens(variables), "it refuses"
+        listener.listen()
+        assert not _host.nobody_listens(variables)
+    assert not _host.nobody_listens({"DOCKER_HOST": "tcp://127.0.0.1:1"})

@@ -12,9 +12,9 @@ import typing as t
 from collections.abc import Iterator, Mapping
 
 import pytest
-from ansible_collections.prosaas.ops.plugins.module_utils import _bucket, _cloudflare, _object_store
-from ansible_collections.prosaas.ops.plugins.module_utils._bucket import Want, judge_versioning
-from ansible_collections.prosaas.ops.plugins.module_utils._check import FAIL, PASS, UNKNOWN, WARN
+from ansible_collections.prosaas.ops.plugins.module_utils import _bucket, _bucket_versions, _cloudflare, _object_store
+from ansible_collections.prosaas.ops.plugins.module_utils._bucket import Want
+from ansible_collections.prosaas.ops.plugins.module_utils._check import FAIL, PASS, UNKNOWN
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError, Unreachable
 from ansible_collections.prosaas.ops.plugins.module_utils._http import Client
 
@@ -78,7 +78,7 @@ def inspected(
 ) -> dict[str, tuple[str, str]]:
     good = {"head": HEAD_OK, "list": LISTING, "versioning": versioned("Enabled")}
     with store({**good, **replies}, unsigned) as at:
-        report = _bucket.inspect(at, Client(), None, on_cloudflare, Want())
+        report = _bucket.Look(at, Client(), None, on_cloudflare, Want(), False).report()
     seen = {check.id: (check.status, check.evidence) for check in report.checks}
     return {**seen, "versioning": (report.facts["versioning"], "")}
 
@@ -133,13 +133,13 @@ def test_unsigned_requests_must_be_refused(unsigned: int, status: str) -> None:
 
 
 def test_on_cloudflare_refused_unsigned_requests_are_half_the_proof() -> None:
-    assert inspected({}, on_cloudflare=True)["r2.private"][0] == WARN
+    assert inspected({}, on_cloudflare=True)["r2.private"][0] == UNKNOWN
 
 
 def test_nobody_answering_is_unknown_everywhere() -> None:
     with store({}) as gone:
         pass
-    report = _bucket.inspect(gone, Client(), None, False, Want())
+    report = _bucket.Look(gone, Client(), None, False, Want(), False).report()
     assert {check.status for check in report.checks} == {UNKNOWN}
     assert report.facts["versioning"] == "unreachable"
 
@@ -152,6 +152,7 @@ def test_a_bucket_name_that_cannot_be_is_an_error() -> None:
     assert not isinstance(raised.value, Unreachable)
 
 
+HERE = _object_store.Store("https://store.test", "auto", "b", "k", "s")
 REFUSED = Unreachable("the token is refused.", "give another")
 
 
@@ -174,21 +175,28 @@ REFUSED = Unreachable("the token is refused.", "give another")
 def test_lock_rules_stand_in_for_versioning_only_where_there_is_none(
     status: str, locks: t.Any, on_cloudflare: bool, expected: str
 ) -> None:
-    outcome = judge_versioning(status, locks, Want(), on_cloudflare)
+    outcome = _bucket_versions.judge(HERE, status, locks, [""], 30, on_cloudflare)
     assert outcome.status == expected
     assert bool(outcome.remedy) == (expected != PASS)
+    nobody_can_know = status == "unsupported" and locks is None and on_cloudflare
+    assert bool(outcome.question) == nobody_can_know
 
 
 def test_the_prefix_without_a_rule_is_named() -> None:
     locks = [_cloudflare.LockRule("calls", "calls/", True, 365)]
-    outcome = judge_versioning("unsupported", locks, Want(["calls/", "files/"]), True)
+    outcome = _bucket_versions.judge(HERE, "unsupported", locks, ["calls/", "files/"], 30, True)
     assert outcome.status == FAIL
     assert "no lock rule covers files/ for 30 days" in outcome.evidence
+    assert outcome.remedy.endswith("npx wrangler r2 bucket lock add b keep files/ --retention-days 30")
 
 
-@pytest.mark.parametrize(("domains", "status"), [(["pub-1.r2.dev"], FAIL), ([], PASS), (None, WARN), (REFUSED, WARN)])
+@pytest.mark.parametrize(
+    ("domains", "status"), [(["pub-1.r2.dev"], FAIL), ([], PASS), (None, UNKNOWN), (REFUSED, UNKNOWN)]
+)
 def test_public_domains_open_a_bucket_that_refuses_unsigned_requests(domains: t.Any, status: str) -> None:
-    assert _bucket.judge_private({"listing": 403, "object": 403}, domains, True).status == status
+    outcome = _bucket.judge_private({"listing": 403, "object": 403}, domains, True)
+    assert outcome.status == status
+    assert bool(outcome.question) == (domains is None), "what a token could tell is no matter of opinion"
 
 
 def test_the_joined_ca_file_is_gone_afterwards(tmp_path: t.Any) -> None:
