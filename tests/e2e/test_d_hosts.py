@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from demo_stack import DEMO, PROJECT, ROOT, Stack, run
 
 NAME = "prosaas-demo-host"
@@ -65,10 +66,11 @@ def host(deployed: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         inside("chown", "deploy:deploy", "/home/deploy/.ssh")
         for source, target in (
             (DEMO / "origin/prosaasil.git", "/srv/prosaasil.git"),
-            (DEMO / "ca/ca.crt", "/srv/ca.crt"),
-            (DEMO / "secrets/cloudflare_api_token", "/srv/cloudflare_api_token"),
+            (DEMO / "ca", "/srv/demo/ca"),
+            (DEMO / "secrets", "/srv/demo/secrets"),
             (wheels, "/srv/wheels"),
         ):
+            inside("mkdir", "-p", str(Path(target).parent))
             run("docker", "cp", source, f"{NAME}:{target}")
         inside("git", "-c", "safe.directory=*", "clone", "-q", "/srv/prosaasil.git", "/opt/prosaasil")
         # As on a fresh host: the checkout, its .env, its certificate, the one file that is mounted.
@@ -84,7 +86,10 @@ def host(deployed: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def inventory(scratch: Path, address: str, port: int = 22) -> Path:
+    """Write an inventory of the one host; what the demo's own inventory says of its cloud holds here, too."""
     variables = {
+        **yaml.safe_load((ROOT / "inventories/demo/group_vars/prosaas.yml").read_text(encoding="utf-8")),
+        "demo_home": "/srv/demo",
         "ansible_host": address,
         "ansible_port": port,
         "ansible_user": "deploy",
@@ -96,13 +101,8 @@ def inventory(scratch: Path, address: str, port: int = 22) -> Path:
         "prosaas_state_dir": "/var/lib/prosaas",
         "prosaas_runtime_pip_args": "--no-index --find-links /srv/wheels",
         "prosaas_records_dir": str(scratch / "records"),
-        "prosaas_ca_path": "/srv/ca.crt",
-        "prosaas_domain": "prosaas.test",
-        "prosaas_n8n_domain": "n8n.prosaas.test",
-        "preflight_env_r2_suffix": ".r2.cloudflarestorage.test",
-        "preflight_storage_endpoint_template": "https://{account}.r2.cloudflarestorage.test",
-        "preflight_storage_cloudflare_api": "https://api.cloudflare.test/client/v4",
-        "preflight_storage_token_file": "/srv/cloudflare_api_token",
+        # The zone names the machine that this host is a container of.
+        "preflight_dns_addresses": [run("getent", "hosts", "ns.prosaas.test").split(".53")[0] + ".1"],
     }
     path = scratch / f"hosts-{port}.json"
     path.write_text(json.dumps({"prosaas": {"hosts": {"remote": variables}}}))

@@ -1,0 +1,138 @@
+# Copyright (c) 2026, the prosaas.ops authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""No secret leaves its place: not in what is printed or kept, not in temporary files, not in arguments of processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+import typing as t
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from canary import Watch, hits, kept, needles, secrets
+from demo_stack import PROJECT, ROOT, Stack
+
+LOUD = ["-vvvv", "--diff"]
+MODULES = sorted(path.stem for path in (ROOT / "plugins/modules").glob("*.py"))
+
+# What is run: playbook and its options. Together they use every role and every module.
+GREEN = [
+    ("preflight", []),
+    ("verify", []),
+    ("deploy", []),
+    ("backup", []),
+    ("preflight", ["--check"]),
+    ("verify", ["--check"]),
+    ("deploy", ["--check", "-e", "commit=v1.1.0"]),
+    ("backup", ["--check"]),
+    ("rollback", ["--check"]),
+]
+FAILING = [
+    ("deploy", ["-e", "commit=no-such-branch"]),
+    ("rollback", ["-e", "release=no-such-release", "-e", "reason=test"]),
+]
+
+
+@pytest.fixture(scope="module")
+def runs() -> dict[str, str]:
+    found = secrets()
+    assert len(found) > 10
+    return needles(found)
+
+
+class Runner:
+    """Runs playbooks as loudly as can be and remembers everything that could be seen of it."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str]] = []
+
+    def play(self, playbook: str, *options: str, **environment: str) -> int:
+        command = [".venv/bin/ansible-playbook", playbook, "-i", "inventories/demo", *LOUD, *options]
+        with Watch() as watch:
+            done = subprocess.run(
+                command,
+                cwd=ROOT,
+                env={**os.environ, **environment},
+                capture_output=True,
+                text=True,
+                timeout=600,
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
+        self.seen += [(f"output of {playbook} {' '.join(options)}", done.stdout + done.stderr), *watch.texts]
+        return done.returncode
+
+
+@pytest.fixture()
+def runner(runs: dict[str, str], deployed: Stack) -> Iterator[Runner]:
+    one, began = Runner(), time.time()
+    yield one
+    assert hits([*one.seen, *kept(began)], runs) == []
+
+
+def test_the_canary_is_seen_where_it_is(runs: dict[str, str]) -> None:
+    """The search itself can fail: it finds each secret in the environment file, and pieces of it encoded."""
+    assert hits([("here", (PROJECT / ".env").read_text())], runs)
+    secret = secrets()["SECRET_KEY"]
+    for text in (secret[3:11], secret.lower()[5:13], secret.encode().hex(), f"x{secret}".encode().hex()[10:40]):
+        assert hits([("here", f"... {text} ...")], runs), text
+    assert not hits([("here", "nothing of the kind, 0123456789abcdef0123456789abcdef")], runs)
+
+
+@pytest.mark.parametrize(("playbook", "options"), GREEN, ids=[" ".join([name, *options]) for name, options in GREEN])
+def test_when_all_is_well(runner: Runner, playbook: str, options: list[str]) -> None:
+    assert runner.play(f"playbooks/{playbook}.yml", *options) == 0
+
+
+@pytest.mark.parametrize(("playbook", "options"), FAILING, ids=[name for name, _options in FAILING])
+def test_when_it_fails(runner: Runner, playbook: str, options: list[str]) -> None:
+    assert runner.play(f"playbooks/{playbook}.yml", *options) != 0
+
+
+def test_when_the_environment_file_is_broken(runner: Runner, deployed: Stack) -> None:
+    """Every variable is at the wrong place, so that every message about a value has a secret to talk about."""
+    path = PROJECT / ".env"
+    before = path.read_text()
+    names = [line.partition("=")[0] for line in before.splitlines() if "=" in line and not line.startswith("#")]
+    values = [line.partition("=")[2] for line in before.splitlines() if "=" in line and not line.startswith("#")]
+    secret = secrets()["SECRET_KEY"]
+    shifted = [f"{name}={value}" for name, value in zip(names, [*values[7:], *values[:7]])]
+    broken = {
+        "shifted": "\n".join(shifted) + "\n",
+        "every value a secret": "".join(f"{name}={secret}\n" for name in names),
+        "dollars": before + f"ODD=\"a${secret[:20]}b\"\nODDER=${{{secret}\n",
+        "no statement": before + f"{secret}\n{secret} {secret}=1\n",
+        "open quote": before + f"LAST='{secret}\n",
+    }
+    try:
+        for text in broken.values():
+            path.write_text(text)
+            assert runner.play("playbooks/preflight.yml") != 0
+            runner.play("playbooks/verify.yml", "-e", "verify_health_deadline=5", "-e", "verify_health_window=1")
+    finally:
+        path.write_text(before)
+
+
+@pytest.mark.parametrize("playbook", ["preflight", "verify", "deploy", "backup"])
+def test_when_a_module_breaks_with_a_secret_in_hand(runner: Runner, playbook: str) -> None:
+    crash = {"PYTHONPATH": str(ROOT / "tests/e2e/crash"), "CANARY_ENV_FILE": str(PROJECT / ".env")}
+    assert runner.play(f"playbooks/{playbook}.yml", **crash) != 0
+    output = runner.seen[0][1]
+    assert "Traceback" not in output
+    assert "met an error of its own: RuntimeError" in output
+
+
+def test_when_the_arguments_are_wrong(runner: Runner, tmp_path: Path) -> None:
+    tasks: list[dict[str, t.Any]] = []
+    for module in MODULES:
+        for arguments in ({"nonsense": 1}, {}, {"project_dir": str(PROJECT), "env_file": str(PROJECT / ".env"), "run": []}):
+            tasks.append({"name": module, f"prosaas.ops.{module}": arguments, "ignore_errors": True})
+    book = tmp_path / "wrong.yml"
+    book.write_text(yaml.safe_dump([{"hosts": "prosaas", "gather_facts": False, "tasks": tasks}]))
+    assert runner.play(str(book)) == 0
+    assert "Traceback" not in runner.seen[0][1]
