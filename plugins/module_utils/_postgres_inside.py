@@ -91,6 +91,10 @@ class Inside:
     answers: Mapping[str, Mapping[str, t.Any]] = field(default_factory=dict)
 
 
+class NothingYet(Unreachable):
+    """Nothing of the application is on this host: neither a running container nor an image, as before the first build."""
+
+
 def look(place: Place, asked: Mapping[str, tuple[Source, Target]], execute: Execute, seconds: int) -> Inside:
     """Ask through the first service that can; that none can is :class:`Unreachable`."""
     targets = json.dumps({name: _params(source, target) for name, (source, target) in asked.items()})
@@ -110,10 +114,18 @@ def look(place: Place, asked: Mapping[str, tuple[Source, Target]], execute: Exec
         if said is not None:
             return Inside(through, said)
         tried.append(through)
+    if not running.keys() & set(place.services) and not _built(place, execute):
+        raise NothingYet("nothing of the application is on this host yet, so nothing can ask from inside")
     raise Unreachable(
         f"no Python with psycopg2 in {', '.join(tried)}" if tried else f"none of {', '.join(place.services)} runs",
         "Start one of them whose Python has psycopg2, or build it.",
     )
+
+
+def _built(place: Place, execute: Execute) -> bool:
+    """Whether one of the services has an image."""
+    images = [f"{place.project}-{service}" for service in place.services]
+    return bool(execute(["docker", "image", "inspect", "--format", "{{.Id}}", *images])[1].strip())
 
 
 def _params(source: Source, target: Target) -> dict[str, str]:

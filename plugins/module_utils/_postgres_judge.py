@@ -12,12 +12,12 @@ import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ._check import FAIL, PASS, UNKNOWN, WARN, Outcome
+from ._check import FAIL, PASS, SKIP, UNKNOWN, WARN, Outcome
 from ._errors import OpsError
 from ._host import numbers
 from ._postgres import VERIFYING, Source, Target
 from ._postgres_connect import Manner
-from ._postgres_inside import Inside
+from ._postgres_inside import Inside, NothingYet
 from ._postgres_look import ROWS, Found, Reading
 from ._postgres_refusal import Refused, refusal
 
@@ -168,6 +168,8 @@ def judge_room(found: Found, source: Source) -> Outcome:
 
 def judge_inside(inside: Inside | OpsError, found: Found, source: Source, target: Target, network: str) -> Outcome:
     """Judge what the program inside the network said, in the light of what this host saw."""
+    if isinstance(inside, NothingYet):
+        return Outcome(SKIP, inside.problem)
     if isinstance(inside, OpsError):
         return Outcome(UNKNOWN, inside.problem, inside.remedy)
     if source.name not in inside.answers:

@@ -118,6 +118,7 @@ options:
       - Services to ask through from inside the network; the first one counts that runs and whose Python has psycopg2.
       - Where one does not run, a container of its built image (C(PROJECT-SERVICE)) is started for it in O(network), and
         removed. In check mode none is started.
+      - Before the first build, where none of them has a container or an image, C(inside) is V(skip).
       - Empty to ask from this host alone.
     type: list
     elements: str

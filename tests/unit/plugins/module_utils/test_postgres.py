@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.prosaas.ops.plugins.module_utils import _postgres_check, _postgres_inside
-from ansible_collections.prosaas.ops.plugins.module_utils._check import FAIL, PASS, UNKNOWN, WARN
+from ansible_collections.prosaas.ops.plugins.module_utils._check import FAIL, PASS, SKIP, UNKNOWN, WARN
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError, Unreachable
 from ansible_collections.prosaas.ops.plugins.module_utils._postgres import Source, Target
 from ansible_collections.prosaas.ops.plugins.module_utils._postgres_connect import Manner, own_settings, parameters
@@ -263,6 +263,8 @@ def test_inside_is_judged_in_the_light_of_what_the_host_saw() -> None:
     assert (wrong.status, "sslrootcert" in wrong.remedy) == (FAIL, True)
     assert judged({"error": f"{HERE}timeout expired"}, away).remedy == "See database.shop.connect."
     assert judged({"tls": "TLSv1.3", "ms": 3.2}, away).status == PASS
+    before_the_first_build = judge_inside(_postgres_inside.NothingYet("nothing yet"), seen, shop, target, "shop-net")
+    assert before_the_first_build.status == SKIP
     nobody = judge_inside(Unreachable("none runs", "Start one."), seen, shop, target, "shop-net")
     assert (nobody.status, nobody.remedy) == (UNKNOWN, "Start one.")
 
