@@ -101,8 +101,8 @@ class Watch:
             for folder in TEMPORARY:
                 with contextlib.suppress(OSError):  # a folder has gone while it was read
                     for path in folder.rglob("*"):
-                        if path.name.startswith(ENGINE):
-                            continue
+                        if path.name.startswith(ENGINE) or path.is_relative_to(ROOT):
+                            continue  # a checkout may lie here, with all that the demo keeps
                         if path.is_file() and path.stat().st_mtime >= self._began and path.stat().st_size < 1 << 20:
                             self._read(str(path), path)
 

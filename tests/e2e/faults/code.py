@@ -77,7 +77,7 @@ def frozen() -> Iterator[None]:
 @contextlib.contextmanager
 def secret_pushed() -> Iterator[None]:
     lines = (PROJECT / ".env").read_text(encoding="utf-8").splitlines()
-    [line] = [line for line in lines if line.startswith("TWILIO_AUTH_TOKEN=")]
+    [line] = [line for line in lines if line.startswith("R2_SECRET_ACCESS_KEY=")]
     before = git(FORGE, "rev-parse", "main")
     with tempfile.TemporaryDirectory() as directory:
         work = Path(directory)
