@@ -31,6 +31,8 @@ GREEN = [
     ("deploy", ["--check", "-e", "commit=v1.1.0"]),
     ("backup", ["--check"]),
     ("rollback", ["--check"]),
+    ("deploy", ["-e", "commit=v1.2.0"]),
+    ("rollback", ["-e", "reason=canary"]),
 ]
 FAILING = [
     ("deploy", ["-e", "commit=no-such-branch"]),
