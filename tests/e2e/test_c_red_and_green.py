@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 from demo_stack import PROJECT, ROOT, Stack, run
+from faults import cloud
 
 Fault = Callable[[Stack], AbstractContextManager[None]]
 
@@ -34,16 +35,6 @@ def leaked_slot(stack: Stack) -> Iterator[None]:
         yield
     finally:
         stack.redis("SREM", "calls:active", LEAKED)
-
-
-@contextmanager
-def cloud_fault(name: str) -> Iterator[None]:
-    script = str(ROOT / "demo/cloud/fault")
-    run("bash", script, name, "on")
-    try:
-        yield
-    finally:
-        run("bash", script, name, "off")
 
 
 @contextmanager
@@ -95,8 +86,8 @@ FAULTS: dict[str, tuple[str, str, str, Fault]] = {
     ),
     "redis is stopped": ("verify", "compose.redis.state", "fail", lambda stack: stopped("redis")),
     "a slot leaked": ("verify", "capacity.leaked", "fail", leaked_slot),
-    "the bucket does not answer": ("preflight", "r2.reachable", "unknown", lambda stack: cloud_fault("r2-down")),
-    "the bucket has no lock rule": ("preflight", "r2.versioning", "fail", lambda stack: cloud_fault("r2-no-lock")),
+    "the bucket does not answer": ("preflight", "r2.reachable", "unknown", lambda stack: cloud("r2-down")),
+    "the bucket has no lock rule": ("preflight", "r2.versioning", "fail", lambda stack: cloud("r2-no-lock")),
     "a secret is missing": ("preflight", "env.secret_key", "fail", lambda stack: stack.env_line("SECRET_KEY", None)),
     "a placeholder is left": (
         "preflight",
