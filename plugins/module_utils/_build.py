@@ -8,20 +8,28 @@ Private to prosaas.ops: not for use by other collections, may change without not
 
 from __future__ import annotations
 
+import os
 import re
+import secrets
+import selectors
 import subprocess
 import tempfile
+import time
 import typing as t
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from . import _images, _journal, _secrets, _store
+from ._buildkit import LAST_LINES, Steps
 from ._compose import Compose, built_services, explain
 from ._deploy import Application
 from ._errors import OpsError
+from ._git import Repository
+from ._progress import Say, silent
 from ._release import Release, new_id
 
-LAST_LINES = 25
+PAUSE = 5.0  # seconds between two thoughts about a build that prints nothing
+GRACE = 10  # seconds that a migration which is given up has for an orderly end
 
 
 class Built(t.NamedTuple):
@@ -38,26 +46,36 @@ class Built(t.NamedTuple):
     adopted: Release | None
 
 
-def build(app: Application, commit: str, log: Path, rebuild: bool, check_mode: bool) -> Built:
+def build(
+    app: Application,
+    commit: str,
+    log: Path,
+    rebuild: bool,
+    check_mode: bool,
+    say: Say = silent,
+    schema: t.Callable[[], list[str] | None] = lambda: None,
+) -> Built:
     """Make the release of a commit: check it out beside the project directory, build what is missing, write it down.
 
     Compose's own image names are not moved: every image gets the name with the commit as its tag.
     """
     if check_mode:
         return Built(None, _to_build(app, _tagged_names(peek(app, commit), commit), rebuild), None)
-    adopted = adopt(app)
+    adopted = adopt(app, schema)
     compose, model = staged(app, commit)
     tagged_names = _tagged_names(model, commit)
     to_build = _to_build(app, tagged_names, rebuild)
     if to_build:
         options = ["--no-cache"] if rebuild else []
-        _logged(compose.argv("--progress", "plain", "build", *options, *to_build), log, app.secrets())
+        steps = Steps({service: tagged_names[service] for service in to_build}, time.monotonic())
+        _logged(compose.argv("--progress", "plain", "build", *options, *to_build), log, app.secrets(), say, steps)
     names = app.image_names(model)
     references = {service: tagged_names.get(service, names[service]) for service in names}
     found = _images.image_ids(app.execute, references.values())
     to_pull = sorted(service for service, reference in references.items() if reference not in found)
     if to_pull:
-        _logged(compose.argv("pull", *to_pull), log, app.secrets())
+        say(f"pulling the images of {', '.join(to_pull)}")
+        _logged(compose.argv("pull", *to_pull), log, app.secrets(), say)
         found = _images.image_ids(app.execute, references.values())
     own = {service: _plain(names[service], service in tagged_names) for service in names}
     release = Release(
@@ -94,11 +112,13 @@ def peek(app: Application, commit: str) -> dict[str, t.Any]:
 def staged(app: Application, commit: str) -> tuple[Compose, dict[str, t.Any]]:
     """Check a commit out beside the project directory; return Compose for it there, and its model with plain names.
 
-    The files of the worktree are those of the commit; ``.env`` is the host's own, by a link.
+    The files of the worktree are those of the commit; ``.env`` is the host's own, by a link. A worktree that is as it
+    should be is used again.
     """
     tree = app.worktree(commit)
     _store.private_dir(tree.parent)
-    app.git.add_worktree(tree, commit)
+    if not _stands_at(Repository(tree, app.execute), commit, app.env_path().name):
+        app.git.add_worktree(tree, commit)
     env_file = tree / app.env_path().name
     env_file.unlink(missing_ok=True)
     env_file.symlink_to(app.env_path())
@@ -110,14 +130,29 @@ def staged(app: Application, commit: str) -> tuple[Compose, dict[str, t.Any]]:
     return Compose(app.project.at(tree, str(override)), app.execute), model
 
 
+def _stands_at(worktree: Repository, commit: str, env_file: str) -> bool:
+    """Whether a worktree has the files of a commit, all of them and no other but our link."""
+    if not (worktree.directory / ".git").is_file():
+        return False
+    rc, head, _err = worktree.try_run("rev-parse", "HEAD")
+    if rc or head.strip() != commit:
+        return False
+    rc, changes, _err = worktree.try_run("status", "--porcelain", "-z", "--untracked-files=all")
+    return rc == 0 and all(entry[3:] == env_file for entry in changes.split("\0") if entry)
+
+
 def unstage(app: Application, commit: str) -> None:
     """Remove the worktree of a commit and what belongs to it."""
     app.git.remove_worktree(app.worktree(commit))
     app.worktree(commit).with_suffix(".override.json").unlink(missing_ok=True)
 
 
-def adopt(app: Application) -> Release | None:
-    """Keep what runs without a release of ours as a release, so that the first deployment can be taken back too."""
+def adopt(app: Application, schema: t.Callable[[], list[str] | None] = lambda: None) -> Release | None:
+    """Keep what runs without a release of ours as a release, so that the first deployment can be taken back too.
+
+    Args:
+        schema: returns the migrations that the database has, which it serves on.
+    """
     if app.store.current() is not None:
         return None
     running = _images.running(app.execute, app.project.name)
@@ -133,6 +168,7 @@ def adopt(app: Application) -> Release | None:
         versions=versions(app),
         switched=_journal.now(),
         adopted=True,
+        schema=schema(),
     )
     for image in release.images.values():
         _images.tag(app.execute, image["id"], tagged(image["name"], commit))
@@ -142,7 +178,9 @@ def adopt(app: Application) -> Release | None:
     return release
 
 
-def migrate(app: Application, commit: str, service: str, success: Sequence[str], timeout: int) -> dict[str, t.Any]:
+def migrate(
+    app: Application, commit: str, service: str, success: Sequence[str], timeout: int, say: Say = silent
+) -> dict[str, t.Any]:
     """Run the one-shot that migrates the database with the new image, while the old release serves.
 
     Its exit code is not enough: the one-shot can exit 0 without having migrated, so its own words are read too
@@ -151,30 +189,36 @@ def migrate(app: Application, commit: str, service: str, success: Sequence[str],
     compose, model = staged(app, commit)
     if service not in model["services"]:
         return {"migrated": False, "log": [f"The model has no service {service}."]}
-    argv = compose.argv("run", "--rm", "--no-deps", "-T", service)
+    say("migrating the database with the new image")
+    # A name of its own: killing the client leaves the container, and with it perhaps the lock that the next one needs.
+    name = f"{app.project.name}-{service}-run-{secrets.token_hex(6)}"
+    argv = compose.argv("run", "--rm", "--name", name, "--no-deps", "-T", service)
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=timeout, check=False)
-    except subprocess.TimeoutExpired:
+        done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired as error:
+        for command in (["stop", "-t", str(GRACE)], ["rm", "--force"]):
+            app.execute(["docker", *command, name])
         raise OpsError(
-            f"The migration did not end within {timeout} s; the old release still serves.",
-            f"Look at it: docker logs of the {service} container, then run the deployment again.",
+            f"The migration did not end within {timeout} s and was stopped; the old release still serves.",
+            "Look at the log lines: it may wait for a lock, or need a larger deploy_migrate_timeout. Then deploy again.",
+            log=_last_lines((error.stdout or b"").decode("utf-8", "replace"), app.secrets()),
         ) from None
-    printed = _secrets.redact(done.stdout + done.stderr, app.secrets())
-    lines = [line for line in printed.splitlines() if line.strip()]
+    printed = _secrets.redact(done.stdout.decode("utf-8", "replace"), app.secrets())
+    lines = _last_lines(printed)
     if done.returncode:
-        explained = explain(f"docker compose run {service}", printed, "")
+        explained = explain(f"docker compose run {service}", _telling(lines), "")
         raise OpsError(
             f"The migration failed (exit code {done.returncode}): {explained.problem} The old release still serves.",
             "Correct the migration and deploy again.",
-            log=lines[-LAST_LINES:],
+            log=lines,
         )
     if not any(re.search(pattern, printed) for pattern in success):
         raise OpsError(
             "The migration ended with exit code 0 without saying that it migrated; the old release still serves.",
             "Another migration may hold its lock: look at the log lines, then run the deployment again.",
-            log=lines[-LAST_LINES:],
+            log=lines,
         )
-    return {"migrated": True, "log": lines[-LAST_LINES:]}
+    return {"migrated": True, "log": lines}
 
 
 def versions(app: Application) -> dict[str, str]:
@@ -186,17 +230,67 @@ def versions(app: Application) -> dict[str, str]:
     return {"compose": compose.strip(), "engine": engine.strip()}
 
 
-def _logged(argv: Sequence[str], log: Path, secrets: set[str]) -> None:
+def _logged(argv: Sequence[str], log: Path, hidden: set[str], say: Say, steps: Steps | None = None) -> None:
     """Run a long command with its output in a log file that can be followed; raise with the last lines on failure."""
     _store.private_dir(log.parent)
-    with open(log, "ab") as stream:
-        rc = subprocess.run(argv, stdout=stream, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=False).returncode
-    if rc:
-        text = _secrets.redact(log.read_text(encoding="utf-8", errors="replace"), secrets)
-        lines = [line for line in text.splitlines() if line.strip()]
-        error = explain(f"docker compose {_verb(argv)}", lines[-1] if lines else "", f"The whole log: {log}")
-        error.details["log"] = lines[-LAST_LINES:]
-        raise error
+    with os.fdopen(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab", buffering=0) as stream:
+        started = stream.tell()
+        with subprocess.Popen(
+            argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+        ) as process:
+            for line in _lines(process):
+                if line is not None:
+                    stream.write(f"{_secrets.redact(line, hidden)}\n".encode())
+                for text in _said(steps, line):
+                    say(text)
+    if not process.returncode:
+        return
+    lines = _last_lines(log.read_bytes()[started:].decode("utf-8", "replace"))
+    error = explain(f"docker compose {_verb(argv)}", lines[-1] if lines else "", f"The whole log: {log}")
+    error.details["log"] = lines
+    failure = steps.failure if steps else None
+    if failure:
+        problem = f"docker compose build failed at {failure.service}, {failure.step}: {failure.reason}."
+        kept = [_secrets.redact(printed, hidden) for printed in failure.lines]
+        error = OpsError(_secrets.redact(problem, hidden), error.remedy, log=kept or lines)
+    raise error
+
+
+def _said(steps: Steps | None, line: str | None) -> list[str]:
+    if steps is None:
+        return []
+    now = time.monotonic()
+    return steps.silence(now) if line is None else steps.line(line, now)
+
+
+def _lines(process: subprocess.Popen[bytes]) -> t.Iterator[str | None]:
+    """Yield each line as it is printed, and nothing at all every few seconds in which none is."""
+    descriptor = t.cast("t.IO[bytes]", process.stdout).fileno()
+    rest = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_READ)
+        while True:
+            if not selector.select(PAUSE):
+                yield None
+                continue
+            data = os.read(descriptor, 65536)
+            *whole, rest = (rest + data).split(b"\n")
+            for line in whole:
+                yield line.decode("utf-8", "replace")
+            if not data:
+                break
+    if rest:
+        yield rest.decode("utf-8", "replace")
+
+
+def _last_lines(text: str, hidden: Iterable[str] = ()) -> list[str]:
+    return [line for line in _secrets.redact(text, hidden).splitlines() if line.strip()][-LAST_LINES:]
+
+
+def _telling(lines: Sequence[str]) -> str:
+    """Return the line that says why: the last one that speaks of a failure. The very last may only point at a word."""
+    found = [line for line in lines if re.search(r"(?i)\b(fail(ed|ure)?|fatal|error|exception)\b|cannot connect", line)]
+    return ([*lines, *found] or [""])[-1].strip()
 
 
 def _verb(argv: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ import re
 import threading
 import time
 import typing as t
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -24,8 +24,12 @@ SERVICE = "com.docker.compose.service"
 NUMBER = "com.docker.compose.container-number"
 ONE_OFF = "com.docker.compose.oneoff"
 WORKING_DIR = "com.docker.compose.project.working_dir"
+CONFIG_HASH = "com.docker.compose.config-hash"
 
 _ACTIONS = ("create", "start", "die", "oom", "destroy", "pause", "unpause", "health_status")
+_LONGEST_LINE = 1 << 16
+_LAST_LINES = 50_000
+_ANONYMOUS = re.compile(r"[0-9a-f]{64}")
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
@@ -62,10 +66,20 @@ class Container:
     one_off: bool = False
     addresses: dict[str, str] = field(default_factory=dict)
     ports: frozenset[Port] = frozenset()
+    config_hash: str = ""
+    pid: int = 0
+    hosts_path: str = ""
+    aliases: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    anonymous_volumes: tuple[str, ...] = ()
+    health_test: tuple[str, ...] = ()
 
     @property
     def running(self) -> bool:
         return self.status == "running"
+
+    @property
+    def short(self) -> str:
+        return self.id[:12]
 
 
 class Event(t.NamedTuple):
@@ -115,7 +129,21 @@ def container_of(inspected: Mapping[str, t.Any]) -> Container:
         one_off=labels.get(ONE_OFF, "").lower() == "true",
         addresses={name: net["IPAddress"] for name, net in (network.get("Networks") or {}).items() if net["IPAddress"]},
         ports=frozenset(_ports(network.get("Ports") or {})),
+        config_hash=labels.get(CONFIG_HASH, ""),
+        health_test=_health_test(inspected["Config"].get("Healthcheck") or {}),
+        pid=state.get("Pid") or 0,
+        hosts_path=inspected.get("HostsPath") or "",
+        aliases={name: tuple(net.get("Aliases") or ()) for name, net in (network.get("Networks") or {}).items()},
+        anonymous_volumes=tuple(
+            mount["Destination"] for mount in inspected.get("Mounts") or () if _ANONYMOUS.fullmatch(mount.get("Name") or "")
+        ),
     )
+
+
+def _health_test(given: Mapping[str, t.Any]) -> tuple[str, ...]:
+    """Return the program of a health check as it is run; none where there is no check."""
+    kind, *rest = given.get("Test") or ["NONE"]
+    return {"CMD": tuple(rest), "CMD-SHELL": ("/bin/sh", "-c", *rest)}.get(kind, ())
 
 
 def _ports(bound: Mapping[str, t.Any]) -> Iterator[Port]:
@@ -158,11 +186,32 @@ def answering() -> Iterator[None]:
         ) from None
 
 
-class Engine:
-    """The Docker engine that the environment names (``DOCKER_HOST``, else the socket of this host)."""
+def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    """Cut a stream into lines; of one that does not end, only the beginning is kept."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        rest = rest[:_LONGEST_LINE]
+        for line in whole:
+            yield line.decode("utf-8", "replace")
+    if rest:
+        yield rest.decode("utf-8", "replace")
 
-    def __init__(self, client: t.Any) -> None:
+
+class Engine:
+    """The Docker engine that the environment names (``DOCKER_HOST``, else the socket of this host).
+
+    A view of it (:meth:`view`) shows some containers only; it is the same engine in everything else.
+    """
+
+    def __init__(self, client: t.Any, shown: t.Callable[[str], bool] = lambda _id: True) -> None:
+        self._client = client
         self._api = client.api
+        self._shown = shown
+
+    def view(self, only: Collection[str] | None = None, without: Collection[str] = ()) -> Engine:
+        """Return the engine as if it had only these containers, or all but those, by id."""
+        return Engine(self._client, lambda one: (only is None or one in only) and one not in without)
 
     @classmethod
     def connect(cls, timeout: float = 20) -> Engine:
@@ -191,6 +240,8 @@ class Engine:
         found = []
         with answering():
             for row in self._api.containers(all=True, filters={"label": labels}):
+                if not self._shown(row["Id"]):
+                    continue
                 try:
                     found.append(container_of(self._api.inspect_container(row["Id"])))
                 except docker.errors.NotFound:  # removed since it was listed
@@ -220,8 +271,75 @@ class Engine:
             printed: bytes = self._api.logs(container, stdout=True, stderr=True, tail=lines)
         return printed.decode("utf-8", "replace").splitlines()
 
+    def log_since(self, container: str, since: float) -> Iterator[tuple[str, str]]:
+        """Yield what a container has printed since a moment, line by line, each with the engine's time stamp.
+
+        The engine knows where a log ends, and reads all of it to find a moment: so the last lines are asked for first.
+        """
+        last = list(self._log(container, since, _LAST_LINES))
+        # A long line counts as several there.
+        yield from last if len(last) < _LAST_LINES / 2 else self._log(container, since, "all")
+
+    def _log(self, container: str, since: float, tail: int | str) -> Iterator[tuple[str, str]]:
+        with answering():
+            chunks = self._api.logs(
+                container,
+                stdout=True,
+                stderr=True,
+                stream=True,
+                follow=False,
+                timestamps=True,
+                since=max(round(since, 6), 1.0),
+                tail=tail,
+            )
+            for line in _lines(chunks):
+                stamp, _space, text = line.partition(" ")
+                yield stamp, text
+
+    def inspect(self, container: str) -> Container | None:
+        """Return one container by its id; ``None`` when it is gone."""
+        import docker.errors
+
+        with answering():
+            try:
+                return container_of(self._api.inspect_container(container))
+            except docker.errors.NotFound:
+                return None
+
+    def start(self, container: str) -> None:
+        with answering():
+            self._api.start(container)
+
+    def stop(self, container: str, seconds: int) -> None:
+        """Ask a container to end; it is killed after so many seconds."""
+        with answering():
+            self._api.stop(container, timeout=seconds)
+
+    def remove(self, container: str, force: bool = False) -> None:
+        """Remove a container that has stopped, or runs (``force``), and the volumes that no other can use."""
+        with answering():
+            self._api.remove_container(container, v=True, force=force)
+
+    def rename(self, container: str, name: str) -> None:
+        with answering():
+            self._api.rename(container, name)
+
+    def run_in(self, container: str, argv: Sequence[str]) -> tuple[int, str]:
+        """Run a program in a container; return its exit code and what it printed."""
+        with answering():
+            made = self._api.exec_create(container, list(argv))
+            printed: bytes = self._api.exec_start(made["Id"])
+            return int(self._api.exec_inspect(made["Id"])["ExitCode"]), printed.decode("utf-8", "replace").strip()
+
+    def processes(self, container: str) -> dict[int, str]:
+        """Return the command lines of a container's processes by their id on the host."""
+        with answering():
+            top = self._api.top(container)
+        pid, command = top["Titles"].index("PID"), len(top["Titles"]) - 1
+        return {int(row[pid]): row[command] for row in top["Processes"] or ()}
+
     def watch(self, project: str) -> Watcher:
-        return Watcher(self._api, project, self.now())
+        return Watcher(self._api, project, self.now(), self._shown)
 
 
 class Watcher:
@@ -230,8 +348,11 @@ class Watcher:
     Use it in a ``with`` statement; ``seen`` has the events so far, :meth:`wait` returns when there is another.
     """
 
-    def __init__(self, api: t.Any, project: str, began: float) -> None:
+    def __init__(
+        self, api: t.Any, project: str, began: float, shown: t.Callable[[str], bool] = lambda _id: True
+    ) -> None:
         self.began = began
+        self._shown = shown
         self.seen: list[Event] = []
         self._news = threading.Condition()
         self._unread = 0
@@ -267,7 +388,7 @@ class Watcher:
             for raw in self._stream:
                 event = event_of(raw)
                 one_off = raw["Actor"]["Attributes"].get(ONE_OFF, "").lower() == "true"
-                if event.at >= self.began and not one_off:
+                if event.at >= self.began and not one_off and self._shown(event.container):
                     with self._news:
                         self.seen.append(event)
                         self._unread += 1

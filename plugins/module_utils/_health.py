@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shlex
 import typing as t
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ._check import FAIL, PASS, UNKNOWN, WARN, Outcome
@@ -39,12 +39,15 @@ class Answer(t.NamedTuple):
 
 @dataclass(frozen=True)
 class Expectation:
-    """What a service must be: ``up`` is healthy where there is a health check, else running."""
+    """What a service must be: ``up`` is healthy where there is a health check, else running.
+
+    A probe is asked instead of the health check: over HTTP, or whatever a function does.
+    """
 
     service: str
     how: str = UP
     count: int = 1
-    probe: Probe | None = None
+    probe: Probe | Callable[[Container], Answer] | None = None
     ports: tuple[Mapping[str, t.Any], ...] = ()
 
     @property
@@ -110,7 +113,7 @@ def expectations(model: Mapping[str, t.Any], policies: Mapping[str, t.Any]) -> l
                 f"Service {name} cannot be expected to be {how!r}.", f"Use one of: {', '.join(EXPECTATIONS)}"
             )
         probe = Probe(**policy["probe"]) if policy.get("probe") else None
-        expected.append(Expectation(name, how, _replicas(service), probe, tuple(service.get("ports") or ())))
+        expected.append(Expectation(name, how, replicas(service), probe, tuple(service.get("ports") or ())))
     return expected
 
 
@@ -137,7 +140,7 @@ def _has_health_check(service: Mapping[str, t.Any]) -> bool:
     return bool(check.get("test")) and not check.get("disable") and check["test"][0] != "NONE"
 
 
-def _replicas(service: Mapping[str, t.Any]) -> int:
+def replicas(service: Mapping[str, t.Any]) -> int:
     given = service.get("scale", (service.get("deploy") or {}).get("replicas"))
     return 1 if given is None else int(given)
 
@@ -179,7 +182,8 @@ def _judge_running(expected: Expectation, container: Container, answer: Answer |
     if expected.how == EXITED:
         return Judgement(False, False, "still running")
     if expected.probe:
-        own = f"; its own health check says {container.health}, which is not asked" if container.health else ""
+        other = container.health and isinstance(expected.probe, Probe)
+        own = f"; its own health check says {container.health}, which is not asked" if other else ""
         said = f"running, {answer.said.rstrip('.')}{own}" if answer else "running, not probed yet"
         return Judgement(bool(answer and answer.good), False, said)
     if expected.how == RUNNING:

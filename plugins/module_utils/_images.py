@@ -16,14 +16,16 @@ from ._compose import Execute, explain
 
 def image_ids(execute: Execute, references: Iterable[str]) -> dict[str, str]:
     """Return the id of each reference that exists on this host; those that do not are left out."""
-    found = {}
-    for reference in sorted(set(references)):
-        rc, out, err = execute(["docker", "image", "inspect", "--format", "{{.Id}}", reference])
-        if rc == 0:
-            found[reference] = out.strip()
-        elif "no such image" not in err.lower():
-            raise explain("docker image inspect", err, "")
-    return found
+    asked = sorted(set(references))
+    if not asked:
+        return {}
+    rc, out, err = execute(["docker", "image", "inspect", "--format", "{{.Id}}", *asked])
+    missing = {line.rpartition("no such image: ")[2] for line in err.lower().splitlines() if "no such image" in line}
+    found = [reference for reference in asked if reference.lower() not in missing]
+    # Names that are there come in the order in which they were asked for.
+    if len(found) != len(out.split()) or (rc and not missing):
+        raise explain("docker image inspect", err, "")
+    return dict(zip(found, out.split()))
 
 
 def tag(execute: Execute, image: str, name: str) -> None:

@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import importlib
 import shutil
+import signal
+import threading
 import traceback
 import typing as t
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.respawn import has_respawned, respawn_module
 
-from . import _check, _journal, _lease, _secrets
+from . import _check, _journal, _lease, _progress, _secrets
 from ._errors import OpsError, Unreachable
 from ._items import with_items
 
@@ -46,7 +48,7 @@ Domain = t.Callable[["Call"], _check.Report]
 
 
 class Call:
-    """What a domain function gets: the module's parameters, three facts about this run, and a way to run programs.
+    """What a domain function gets: the module's parameters, three facts about this run, and ways to act and to speak.
 
     Attributes:
         params: the options, as documented.
@@ -61,6 +63,18 @@ class Call:
         self.state_dir = Path(module.params["state_dir"])
         self.run: str = module.params["run"]
         self._run_command = module.run_command
+        self._hidden = module.no_log_values
+        followed = self.run and not module.check_mode
+        path = _progress.path_of(self.state_dir, self.run) if followed else None
+        self._progress = _progress.Progress(path, self._hidden)
+
+    def progress(self, text: str) -> None:
+        """Say what goes on to whoever follows the run: one short line, secrets masked. It never fails."""
+        self._progress.say(text)
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Mask these values from now on in the result, also that of a failure, in the journal and in the progress."""
+        self._hidden.update(_secrets.worth_hiding(secrets))
 
     def execute(self, argv: Sequence[str], **options: t.Any) -> tuple[int, str, str]:
         """Run a program; one that is not installed is an error that says so."""
@@ -75,6 +89,7 @@ def run_module(
     domain: Domain,
     needs: Sequence[str] = (),
     mutates: bool = False,
+    wants: t.Callable[[dict[str, t.Any]], Sequence[str]] = lambda params: (),
     **spec: t.Any,
 ) -> None:
     """Build the AnsibleModule, run its domain function and leave with a verdict.
@@ -84,13 +99,17 @@ def run_module(
         domain: does the work; raises :class:`OpsError` for what the operator must know.
         needs: names of importable packages outside the standard library; the runtime provides them.
         mutates: true for a module whose purpose is a change: it holds the lease while it works.
+        wants: names, by the options, of packages that it can do without: where the runtime has them, it is entered for
+            them, too.
         spec: more arguments for AnsibleModule (``required_if`` and the like).
     """
     module = AnsibleModule(argument_spec={**SHARED_OPTIONS, **options}, supports_check_mode=True, **spec)
-    missing = _enter_runtime(module, needs)
+    missing = _enter_runtime(module, needs, wants(module.params))
     if missing:
         _leave(module, _check.Report(checks=[_no_runtime(module, missing)]), 0.0)
         return
+    if mutates:
+        _outlive_the_connection()
     with _check.stopwatch() as seconds:
         try:
             call = Call(module)
@@ -104,6 +123,12 @@ def run_module(
                 _write_journal(module, {"status": "failed", "msg": str(known), "seconds": took})
                 module.fail_json(msg=str(known), seconds=took, **known.details)
         _leave(module, report, seconds())
+
+
+def _outlive_the_connection() -> None:
+    """Go on when ssh hangs up, and let the programs that are started go on: half a change is worse than a whole one."""
+    if threading.current_thread() is threading.main_thread():  # no other may ask for it
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def _own_fault(module: AnsibleModule, error: Exception) -> OpsError:
@@ -127,11 +152,12 @@ def _name(module: AnsibleModule) -> str:
     return module._name.rpartition(".")[2]
 
 
-def _enter_runtime(module: AnsibleModule, needs: Sequence[str]) -> list[str]:
-    """Run again under the runtime's Python where packages are missing here; return what stays missing."""
+def _enter_runtime(module: AnsibleModule, needs: Sequence[str], wants: Sequence[str] = ()) -> list[str]:
+    """Run again under the runtime's Python where packages are missing here; return what is needed and stays missing."""
     missing = [name for name in needs if not _importable(name)]
+    wanting = missing or [name for name in wants if not _importable(name)]
     python = Path(module.params["runtime"]) / "bin" / "python"
-    if missing and not has_respawned() and python.exists():
+    if wanting and not has_respawned() and python.exists():
         respawn_module(str(python))  # does not return
     return missing
 
@@ -179,5 +205,6 @@ def _leave(module: AnsibleModule, report: _check.Report, seconds: float) -> None
 
 def _write_journal(module: AnsibleModule, entry: dict[str, t.Any]) -> None:
     if module.params["run"] and not module.check_mode:
-        entry = {"step": _name(module), **entry}
+        name = _name(module)
+        entry = {"step": name, "item": sorted(module.params["items"].get(name, [])), **entry}
         _journal.append(Path(module.params["state_dir"]), module.params["run"], entry, module.no_log_values)

@@ -9,51 +9,65 @@ Private to prosaas.ops: not for use by other collections, may change without not
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ._engine import Container, Engine, Watcher
 from ._errors import OpsError
-from ._health import Answer, Expectation, Limits, Probe, Sighting, judge_state, looping
+from ._health import Answer, Expectation, Judgement, Limits, Probe, Sighting, judge_state, looping
 from ._http import Client
+from ._progress import Say, silent
 
-PROBE_PAUSE = 1.0  # a service that is probed has no events that would say when it answers
+PROBE_PAUSE = 0.5  # a service that is probed has no events that would say when it answers
 
 _CLIENT = Client(connect_timeout=3, timeout=3)
 
 
-def watch(engine: Engine, project: str, expected: Sequence[Expectation], limits: Limits) -> Sighting:
+def watch(engine: Engine, project: str, expected: Sequence[Expectation], limits: Limits, say: Say = silent) -> Sighting:
     """Wait until every service is good and has been up for the window, or until that has become impossible.
 
     A stack that has been up and good for longer than the window has proven itself: nothing is waited for. One that is
-    seen to become good is watched for the whole window from then on.
+    seen to become good is watched for the whole window from then on. What is waited for is said whenever it changes.
     """
     lasting = {service.service for service in expected if service.lives}
     start = time.monotonic()
     with engine.watch(project) as watcher:
         seen = Sighting([], {}, watcher.began, watcher.began)
-        first = True
+        first, told = True, ""
         while True:
-            _look(engine, project, expected, seen)
+            look(engine, project, expected, seen)
             seen.ended = watcher.began + time.monotonic() - start
-            _take_events(watcher, lasting, seen)
+            take_events(watcher, lasting, seen)
             for name, state in seen.states.items():
                 if state.good:
                     seen.good_after.setdefault(name, round(seen.ended - seen.began, 3))
             seconds = _still_to_wait(expected, limits, seen, first)
             if seconds <= 0:
                 return seen
+            waits = awaited(seen.states, limits.window)
+            if waits != told:
+                say(waits)
+            told = waits
             watcher.wait(seconds)
             first = False
 
 
-def _look(engine: Engine, project: str, expected: Sequence[Expectation], seen: Sighting) -> None:
+def awaited(states: Mapping[str, Judgement], window: float) -> str:
+    """Say how many services are as they must be, and what is waited for."""
+    missing = [name for name, state in states.items() if not state.good]
+    waits = f"waiting for {', '.join(missing)}" if missing else f"watching that they stay so for {window:g} s"
+    return f"{len(states) - len(missing)}/{len(states)} healthy, {waits}"
+
+
+def look(engine: Engine, project: str, expected: Sequence[Expectation], seen: Sighting) -> None:
+    """Note what the containers are now, and how each service is to be judged by it."""
     seen.containers = [container for container in engine.containers(project) if not container.one_off]
     answers = _probe_all(expected, seen)
     seen.states = {service.service: judge_state(service, seen.of(service.service), answers) for service in expected}
 
 
-def _take_events(watcher: Watcher, lasting: set[str], seen: Sighting) -> None:
+def take_events(watcher: Watcher, lasting: set[str], seen: Sighting) -> None:
+    """Note which deaths of services that have to live were seen so far."""
     events = [event for event in list(watcher.seen) if event.service in lasting]
     seen.deaths = [event for event in events if event.action == "die"]
     seen.kills = [event for event in events if event.action == "oom"]
@@ -97,8 +111,10 @@ def _probe_all(expected: Sequence[Expectation], seen: Sighting) -> Mapping[str, 
     return {container.id: answer for (container, _probe), answer in zip(asked, answers)}
 
 
-def probe_once(container: Container, probe: Probe) -> Answer:
-    """Ask a container over HTTP, by its own address."""
+def probe_once(container: Container, probe: Probe | Callable[[Container], Answer]) -> Answer:
+    """Ask a container over HTTP, by its own address; or as the probe itself does."""
+    if not isinstance(probe, Probe):
+        return probe(container)
     what = f"GET :{probe.port}{probe.path}"
     if not container.addresses:
         return Answer(False, f"{what}: it has no address of its own")

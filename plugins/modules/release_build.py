@@ -16,7 +16,8 @@ description:
     that the serving release uses are not moved.
   - What was found running without a release of this collection is kept as a release first, so that the first deployment
     can be taken back as well.
-  - A failed build changes nothing for the release that serves.
+  - A failed build changes nothing for the release that serves. It names the service and the step at which it failed.
+  - Within a run, its progress is shown service by service while it works.
 extends_documentation_fragment:
   - prosaas.ops._shared
   - prosaas.ops._shared.acts
@@ -31,6 +32,13 @@ options:
     description: Build all images without the cache, also those that are there.
     type: bool
     default: false
+  schema:
+    description:
+      - Where the application keeps the ids of its migrations, as in M(prosaas.ops.release_plan). They are kept with the
+        release that is made of what was found running. Empty when it has none.
+    type: dict
+    default: {}
+    version_added: 0.3.0
 author:
   - the prosaas.ops authors (@prosaas)
 """
@@ -65,13 +73,13 @@ build_log:
   returned: success
   type: str
 log:
-  description: Last lines of the build's log.
+  description: Last lines of the step that failed, or of the log where no step did.
   returned: failure
   type: list
   elements: str
 """
 
-from ansible_collections.prosaas.ops.plugins.module_utils import _build, _journal
+from ansible_collections.prosaas.ops.plugins.module_utils import _build, _dotenv, _journal, _schema
 from ansible_collections.prosaas.ops.plugins.module_utils._check import Report
 from ansible_collections.prosaas.ops.plugins.module_utils._deploy import RELEASE_OPTIONS, Application
 from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, run_module
@@ -80,13 +88,23 @@ OPTIONS = {
     **RELEASE_OPTIONS,
     "commit": {"type": "str", "required": True},
     "rebuild": {"type": "bool", "default": False},
+    "schema": {"type": "dict", "default": {}},
 }
 
 
 def build(call: Call) -> Report:
     app = Application(call.params, call.execute, call.check_mode)
+    call.hide(app.secrets())
     log = _journal.run_dir(call.state_dir, call.run or "alone") / "build.log"
-    built = _build.build(app, call.params["commit"], log, call.params["rebuild"], call.check_mode)
+    built = _build.build(
+        app,
+        call.params["commit"],
+        log,
+        call.params["rebuild"],
+        call.check_mode,
+        call.progress,
+        lambda: _schema.recorded(call.params["schema"], _dotenv.values(app.env_path())),
+    )
     facts = {
         "release": built.release.id if built.release else "",
         "adopted": built.adopted.id if built.adopted else "",
@@ -97,7 +115,7 @@ def build(call: Call) -> Report:
 
 
 def main() -> None:
-    run_module(OPTIONS, build, mutates=True)
+    run_module(OPTIONS, build, mutates=True, wants=lambda params: [_schema.PACKAGE] if params["schema"] else [])
 
 
 if __name__ == "__main__":

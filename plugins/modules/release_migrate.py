@@ -35,7 +35,7 @@ options:
     elements: str
     required: true
   timeout:
-    description: Seconds after which it is given up.
+    description: Seconds after which it is given up and its container is removed.
     type: int
     default: 600
 author:
@@ -83,7 +83,8 @@ def migrate(call: Call) -> Report:
     app = Application(given, call.execute, call.check_mode)
     if call.check_mode:
         return Report(facts={"migrated": False, "log": []}, changed=True)
-    facts = _build.migrate(app, given["commit"], given["service"], given["success"], given["timeout"])
+    call.hide(app.secrets())
+    facts = _build.migrate(app, given["commit"], given["service"], given["success"], given["timeout"], call.progress)
     return Report(facts=facts, secrets=app.secrets(), changed=facts["migrated"])
 
 
