@@ -47,6 +47,7 @@ class Want:
         secret_variables: patterns of those that are secrets.
         private_files: files that must never be in git.
         untracked: what files make that git neither tracks nor ignores.
+        local_changes: ``refuse``, or ``stash`` when they are put aside at the switch.
         scan: how the secret scanner is run.
         windows, freezes, zone, freeze_file: when a change is allowed.
     """
@@ -58,6 +59,7 @@ class Want:
     secret_variables: Sequence[str]
     private_files: Sequence[str]
     untracked: str
+    local_changes: str
     scan: Scan
     windows: Sequence[Mapping[str, t.Any]]
     freezes: Sequence[Mapping[str, t.Any]]
@@ -75,7 +77,7 @@ def inspect(checkout: Git, compose: Compose, want: Want) -> Report:
             *_compose_looks(checkout, compose.project.files, head),
             ("code.commit", "The commit is at the remote, on a branch that may be deployed", partial(asked.look, head)),
             ("code.config", "Compose reads its files without a warning", partial(judge_config, compose, want.env_file)),
-            ("code.tree", "Nothing is uncommitted", partial(judge_tree, checkout, want.untracked)),
+            ("code.tree", "Nothing is uncommitted", partial(judge_tree, checkout, want.untracked, want.local_changes)),
             (
                 "code.ignored",
                 "git ignores what is private",
@@ -154,9 +156,12 @@ def judge_compose_file(checkout: Git, name: str, head: str) -> Outcome:
     )
 
 
-def judge_tree(checkout: Git, untracked: str) -> Outcome:
+def judge_tree(checkout: Git, untracked: str, local_changes: str = "refuse") -> Outcome:
     changed, new = checkout.status()
     hidden = checkout.hidden_files()
+    if changed and local_changes == "stash" and not hidden:
+        see = f"To see them: git -C {checkout.directory} diff"
+        return Outcome(WARN, f"changed since the checkout, will be stashed at the switch: {listed(changed)}", see)
     if changed:
         keep = f"git -C {checkout.directory} stash"
         return Outcome(FAIL, f"changed since the checkout: {listed(changed)}", f"Keep or drop the changes: {keep}")

@@ -84,14 +84,3 @@ class Application:
         """Return the services whose image is not on this host any more."""
         present = _images.image_ids(self.execute, {image["id"] for image in release.images.values()})
         return sorted(name for name, image in release.images.items() if image["id"] not in present)
-
-    def strays(self, release: Release) -> list[str]:
-        """Return the services that do not run as the release says: no container, stopped, or another image."""
-        running = _images.running(self.execute, self.project.name)
-        return sorted(
-            name
-            for name, image in release.images.items()
-            if name not in running
-            or running[name]["image"] != image["id"]
-            or running[name]["state"] not in ("running", "exited")
-        )

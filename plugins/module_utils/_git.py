@@ -211,6 +211,39 @@ class Git(Repository):
         self.try_run("worktree", "remove", "--force", str(path))
         self.run("worktree", "prune")
 
+    def contains(self, newer: str, older: str) -> bool:
+        """Whether a commit has another one in its history; not when one of them is gone."""
+        return self.try_run("merge-base", "--is-ancestor", older, newer)[0] == 0
+
+    def history(self, older: str, newer: str, most: int) -> tuple[int, list[str]]:
+        """Return how many commits lead from one commit to another, and the newest of them as ``ID SUBJECT``."""
+        count = int(self.run("rev-list", "--count", f"{older}..{newer}"))
+        listed = self.run("log", f"--max-count={most}", "--format=%h %s", f"{older}..{newer}") if count else ""
+        return count, [shown(line) for line in listed.split("\n") if line]
+
+    def files_between(self, older: str, newer: str, *patterns: str) -> list[str]:
+        """Return the files that differ between two commits, all or those that match a pattern (``**`` crosses folders)."""
+        paths = [f":(top,glob){pattern}" for pattern in patterns]
+        rc, out, err = self.try_run("diff", "--name-only", "--no-renames", "-z", older, newer, "--", *paths)
+        if rc:
+            raise OpsError(f"git diff failed in {self.directory}: {last_line(err)}")
+        return [name for name in out.split("\0") if name]
+
+    def stash(self, message: str) -> str:
+        """Put local changes to tracked files aside; return the command that brings them back, empty when there are none.
+
+        The command names the commit of the stash: its place in the list moves with every later one.
+        """
+        if not self.status()[0]:
+            return ""
+        people = [f"GIT_{who}_{what}" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")]
+        rc, out, err = self.try_run(
+            "stash", "push", "--quiet", "--message", message, environment=dict.fromkeys(people, "prosaas.ops")
+        )
+        if rc:
+            raise OpsError(f"git stash failed in {self.directory}: {last_line(err or out)}")
+        return f"git -C {self.directory} stash apply {self.run('rev-parse', 'refs/stash')[:12]}"
+
     def checkout(self, commit: str) -> None:
         """Move the project directory to a commit; local changes to tracked files are never overwritten."""
         dirty = self.changed_files()

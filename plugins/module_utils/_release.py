@@ -4,7 +4,8 @@
 """The releases of one application on this host: what each is made of, which one serves, which ones can serve again.
 
 Layout below the state directory: ``releases/ID/release.json`` with the files that it ran with beside it
-(``env``, ``compose/``, ``files/``), ``current.json`` (the one that serves) and ``switch.json`` while a switch is under way.
+(``env``, ``compose/``, ``files/``), ``current.json`` (the one that serves), ``switch.json`` while a switch is
+under way, and ``superseded.json`` while containers of an earlier release still run.
 
 Private to prosaas.ops: not for use by other collections, may change without notice.
 """
@@ -12,7 +13,7 @@ Private to prosaas.ops: not for use by other collections, may change without not
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -35,6 +36,7 @@ class Release:
         switched: when it last began to serve, UTC; empty when never.
         verified: when it was last verified while serving, UTC; empty when never.
         adopted: true for what was found running when the collection first came to this host.
+        schema: ids of the migrations that its database had when it was last verified; ``None`` when not known.
     """
 
     id: str
@@ -47,6 +49,12 @@ class Release:
     switched: str = ""
     verified: str = ""
     adopted: bool = False
+    schema: list[str] | None = None
+
+    @classmethod
+    def of(cls, content: Mapping[str, t.Any]) -> Release:
+        """Read what is stored; a newer version of the collection may have written more than this one knows."""
+        return cls(**{name: value for name, value in content.items() if name in cls.__dataclass_fields__})
 
     @property
     def eligible(self) -> bool:
@@ -111,13 +119,13 @@ class Store:
     def all(self) -> list[Release]:
         """Return all releases, newest last."""
         files = sorted((self.state_dir / "releases").glob("*/release.json"))
-        return [Release(**_store.read_json(file)) for file in files]
+        return [Release.of(_store.read_json(file) or {}) for file in files]
 
     def get(self, release: str) -> Release:
         content = _store.read_json(self.path(release) / "release.json")
         if content is None:
             raise OpsError(f"There is no release {release}.", self._choices())
-        return Release(**content)
+        return Release.of(content)
 
     def put(self, release: Release) -> None:
         _store.write_json(self.path(release.id) / "release.json", asdict(release))
@@ -141,23 +149,48 @@ class Store:
     def unfinished_switch(self) -> dict[str, str] | None:
         return t.cast("dict[str, str] | None", _store.read_json(self.state_dir / "switch.json"))
 
+    def superseded(self) -> list[dict[str, str]]:
+        """Return the containers of an earlier release that still run, each ``{id, service, why}``: their calls end there."""
+        content = _store.read_json(self.state_dir / "superseded.json")
+        return [] if content is None else t.cast("list[dict[str, str]]", content["containers"])
+
+    def set_superseded(self, containers: Iterable[Mapping[str, str]]) -> None:
+        """Note which containers of an earlier release still run; with none, the note goes."""
+        path = self.state_dir / "superseded.json"
+        rows = [dict(container) for container in containers]
+        if rows:
+            _store.write_json(path, {"containers": rows})
+        else:
+            path.unlink(missing_ok=True)
+
     def fallback(self) -> Release | None:
         """Return the newest release, other than the one that serves, that may serve again."""
         current = self.current()
         others = [r for r in self.all() if r.eligible and (current is None or r.commit != current.commit)]
         return max(others, key=lambda r: (r.switched, r.id), default=None)
 
-    def find(self, commit: str = "", release: str = "") -> Release:
+    def earlier(self, left: Mapping[str, str]) -> Release | None:
+        """Return the last release that served well before the one that serves, and was not left by a rollback since.
+
+        After a rollback that is a still earlier one, and never the one that was rolled back from.
+        """
+        current = self.current()
+        others = [r for r in self.all() if r.eligible and current is not None and r.commit != current.commit]
+        here = [r for r in others if left.get(r.commit, "") < r.switched]
+        return max(here, key=lambda r: (r.switched, r.id), default=None)
+
+    def find(self, commit: str = "", release: str = "", left: Mapping[str, str] | None = None) -> Release:
         """Return the release that a rollback asks for.
 
         Args:
             commit: a full id or the beginning of one: the newest eligible release of that commit.
             release: a release id; eligible or not.
+            left: for when neither is given, the commits that were left by a rollback, and when.
         """
         if release:
             return self.get(release)
         if not commit:
-            found = self.fallback()
+            found = self.earlier(left or {})
             if found is None:
                 raise OpsError("There is no earlier release to go back to.", self._choices())
             return found

@@ -87,6 +87,14 @@ options:
       - warn
       - fail
     default: warn
+  local_changes:
+    description:
+      - What it means that tracked files differ from their commit. V(refuse) is a V(fail); V(stash) a V(warn), since a deployment
+        puts them aside (M(prosaas.ops.release_switch)).
+      - A changed Compose file fails C(code.compose.NAME) all the same.
+    type: str
+    choices: [refuse, stash]
+    default: refuse
   windows:
     description: Times of the week in which changes are allowed. Without any, that is always.
     type: list
@@ -236,6 +244,7 @@ OPTIONS: dict[str, t.Any] = {
     "scan_allow": {"type": "list", "elements": "str", "default": []},
     "scan_history": {"type": "bool", "default": False},
     "untracked": {"type": "str", "choices": ["ignore", "warn", "fail"], "default": "warn"},
+    "local_changes": {"type": "str", "choices": ["refuse", "stash"], "default": "refuse"},
     "windows": {
         "type": "list",
         "elements": "dict",
@@ -273,6 +282,7 @@ def look(call: Call) -> Report:
         secret_variables=params["secret_variables"],
         private_files=params["private_files"],
         untracked=params["untracked"],
+        local_changes=params["local_changes"],
         scan=Scan(Path(params["runtime"]), params["scan_rules"], params["scan_allow"], params["scan_history"]),
         windows=params["windows"],
         freezes=params["freezes"],

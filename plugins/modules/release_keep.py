@@ -23,6 +23,13 @@ options:
     description: How many verified releases stay, the serving one included; at least 2.
     type: int
     default: 5
+  schema:
+    description:
+      - Where the application keeps the ids of its migrations, as in M(prosaas.ops.release_plan). They are kept with the
+        release, as the schema that it was verified on. Empty when it has none.
+    type: dict
+    default: {}
+    version_added: 0.2.0
 author:
   - the prosaas.ops authors (@prosaas)
 """
@@ -47,22 +54,23 @@ let_go:
   elements: str
 """
 
-from ansible_collections.prosaas.ops.plugins.module_utils import _switch
+from ansible_collections.prosaas.ops.plugins.module_utils import _retention, _schema
 from ansible_collections.prosaas.ops.plugins.module_utils._check import Report
 from ansible_collections.prosaas.ops.plugins.module_utils._deploy import RELEASE_OPTIONS, Application
 from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, run_module
 
-OPTIONS = {**RELEASE_OPTIONS, "retention": {"type": "int", "default": 5}}
+OPTIONS = {**RELEASE_OPTIONS, "retention": {"type": "int", "default": 5}, "schema": {"type": "dict", "default": {}}}
 
 
 def keep(call: Call) -> Report:
     app = Application(call.params, call.execute, call.check_mode)
-    release, let_go, changed = _switch.keep(app, call.params["retention"], call.check_mode)
+    call.hide(app.secrets())
+    release, let_go, changed = _retention.keep(app, call.params["retention"], call.params["schema"], call.check_mode)
     return Report(facts={"release": release.id if release else "", "let_go": let_go}, changed=changed)
 
 
 def main() -> None:
-    run_module(OPTIONS, keep, mutates=True)
+    run_module(OPTIONS, keep, mutates=True, wants=lambda params: [_schema.PACKAGE] if params["schema"] else [])
 
 
 if __name__ == "__main__":

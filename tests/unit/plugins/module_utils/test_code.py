@@ -74,6 +74,14 @@ def test_changed_staged_and_deleted_files_fail(world: t.Any) -> None:
     assert (found.status, found.evidence) == (FAIL, r"changed since the checkout: file, new\nname\x1b")
 
 
+def test_changed_files_that_will_be_stashed_are_named_and_do_not_fail(world: t.Any) -> None:
+    (world.host / "file").write_text("by hand\n")
+    found = _code.judge_tree(world.checkout, "fail", "stash")
+    assert found.status == WARN and found.evidence == "changed since the checkout, will be stashed at the switch: file"
+    world.git(world.host, "update-index", "--assume-unchanged", ".gitignore")
+    assert _code.judge_tree(world.checkout, "fail", "stash").status == FAIL, "a stash would not see all of it"
+
+
 @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
 def test_file_at_which_git_does_not_look_fails(world: t.Any, flag: str) -> None:
     world.git(world.host, "update-index", flag, "file")
@@ -175,6 +183,7 @@ def test_all_of_it_is_green_and_the_host_stays_as_it_is(world: t.Any, tmp_path: 
         secret_variables=["*TOKEN"],
         private_files=[".env"],
         untracked="fail",
+        local_changes="refuse",
         scan=Scan(Path(sys.prefix)),
         windows=[],
         freezes=[],

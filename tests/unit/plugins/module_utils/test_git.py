@@ -173,3 +173,35 @@ def test_a_moved_tag_is_named_and_not_taken_for_a_remote_that_is_away(repository
 def test_directory_without_git_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(OpsError, match="no git checkout.*git clone"):
         Git(tmp_path, execute)
+
+
+def test_local_changes_are_put_aside_and_the_command_brings_them_back(repository: tuple[Git, Path, list[str]]) -> None:
+    checkout, _work, (first, second) = repository
+    assert checkout.stash("nothing to keep") == ""
+    (checkout.directory / "file").write_text("by hand\n")
+    (checkout.directory / "untracked").write_text("stays\n")
+    command = checkout.stash("deploy 20261122T210501Z-deploy-5f1e")
+    assert checkout.changed_files() == [] and (checkout.directory / "untracked").exists()
+    assert "20261122T210501Z-deploy-5f1e" in git(checkout.directory, "stash", "list")
+    checkout.checkout(second)
+    (checkout.directory / "file").write_text("by hand again\n")
+    checkout.stash("another one, which moves the first in the list")
+    assert execute(command.split())[0] == 0
+    assert (checkout.directory / "file").read_text() == "by hand\n"
+
+
+def test_history_and_files_between_two_commits(repository: tuple[Git, Path, list[str]]) -> None:
+    checkout, work, (first, second) = repository
+    (work / "server/migrations").mkdir(parents=True)
+    (work / "server/migrations/001.sql").write_text("x\n")
+    (work / "file").write_text("3\n")
+    git(work, "add", ".")
+    git(work, "commit", "-q", "-m", "change 3")
+    git(work, "push", "-q", "forge", "main")
+    checkout.fetch()
+    third = git(work, "rev-parse", "HEAD")
+    count, lines = checkout.history(first, third, 1)
+    assert count == 2 and len(lines) == 1 and lines[0].endswith(" change 3")
+    assert checkout.history(third, first, 20) == (0, [])
+    assert checkout.files_between(first, third) == ["file", "server/migrations/001.sql"]
+    assert checkout.files_between(first, third, "server/migrations/**", "nowhere/*") == ["server/migrations/001.sql"]

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
-from ansible_collections.prosaas.ops.plugins.module_utils import _switch
+from ansible_collections.prosaas.ops.plugins.module_utils import _retention
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError
 from ansible_collections.prosaas.ops.plugins.module_utils._release import Config, Release, Store
 
@@ -64,6 +65,39 @@ def test_nothing_asked_means_the_newest_good_one_of_another_commit(store: Store)
     assert store.find().commit == A
 
 
+def test_nothing_asked_after_a_rollback_means_a_still_earlier_one_and_never_the_one_that_was_left(store: Store) -> None:
+    fill(store, release(1, A), release(2, B), release(3, C), release(5, B))
+    left = {C: "20261104T000000Z"}
+    assert store.find(left=left).commit == A
+    assert store.find().commit == C, "what was deployed over can be gone back to"
+    fill(store, release(7, A))
+    left[B] = "20261106T000000Z"
+    with pytest.raises(OpsError, match="no earlier release") as error:
+        store.find(left=left)
+    assert "It can go back to: aaaaaaaaaaaa" in error.value.remedy and C[:12] in error.value.remedy
+    fill(store, release(8, C), release(9, B))
+    assert store.find(left=left).id == release(8, C).id, "deployed again since"
+
+
+def test_what_is_superseded_is_noted_until_there_is_none(store: Store) -> None:
+    assert store.superseded() == []
+    rows = [{"id": "1f", "service": "calls", "why": "2 streams"}]
+    store.set_superseded(rows)
+    assert store.superseded() == rows
+    store.set_superseded([])
+    assert store.superseded() == [] and not (store.state_dir / "superseded.json").exists()
+
+
+def test_a_release_of_before_has_no_schema_on_record(store: Store) -> None:
+    one = release(1, A)
+    store.put(one)
+    path = store.path(one.id) / "release.json"
+    content = json.loads(path.read_text())
+    del content["schema"]
+    path.write_text(json.dumps(content))
+    assert store.get(one.id).schema is None
+
+
 def test_adopted_release_can_be_gone_back_to(store: Store) -> None:
     fill(store, release(1, A, verified=False, adopted=True), release(2, B))
     assert store.find().commit == A
@@ -102,7 +136,7 @@ class _Application:
 def test_retention_never_lets_go_of_the_serving_one_or_the_last_to_go_back_to(store: Store, retention: int) -> None:
     releases = [release(n, commit) for n, commit in enumerate((A, B, C, A, B), start=1)]
     fill(store, *releases)
-    gone = _switch.superfluous(_Application(store), releases[-1], retention)  # type: ignore[arg-type]
+    gone = _retention.superfluous(_Application(store), releases[-1], retention)  # type: ignore[arg-type]
     kept = [r.id for r in store.all() if r.id not in {g.id for g in gone}]
     assert releases[-1].id in kept and releases[-2].id in kept
     assert len(kept) == max(2, min(5, retention))
@@ -111,14 +145,14 @@ def test_retention_never_lets_go_of_the_serving_one_or_the_last_to_go_back_to(st
 def test_retention_keeps_another_commit_behind_many_releases_of_the_configuration_alone(store: Store) -> None:
     releases = [release(1, A), release(2, B), *(release(n, C) for n in (3, 4, 5, 6))]
     fill(store, *releases)
-    gone = _switch.superfluous(_Application(store), releases[-1], 2)  # type: ignore[arg-type]
+    gone = _retention.superfluous(_Application(store), releases[-1], 2)  # type: ignore[arg-type]
     assert sorted(r.id for r in gone) == [releases[n].id for n in (0, 2, 3)]
 
 
 def test_retention_keeps_good_ones_behind_many_bad_ones(store: Store) -> None:
     releases = [release(1, A), *(release(n, B, verified=False) for n in (2, 3, 4)), release(5, C)]
     fill(store, *releases)
-    assert _switch.superfluous(_Application(store), releases[-1], 2) == []  # type: ignore[arg-type]
+    assert _retention.superfluous(_Application(store), releases[-1], 2) == []  # type: ignore[arg-type]
 
 
 def test_configurations_are_compared_by_name_and_never_shown() -> None:
