@@ -5,6 +5,7 @@
 
 A member whose key is gone is leaked: nobody will give it back, and it takes room for ever. Redis itself is asked; what
 the application says of itself is compared with it, since an application that cannot reach its Redis may well say 0.
+Members of ours (``FILLER``) are no work: they take all the room while a deployment keeps new work out (_admission.py).
 
 Private to prosaas.ops: not for use by other collections, may change without notice.
 """
@@ -15,7 +16,7 @@ import time
 import typing as t
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ._check import FAIL, PASS, UNKNOWN, WARN, Check, Outcome, Report
 from ._errors import OpsError, Unreachable
@@ -25,8 +26,13 @@ SECOND_LOOK = 0.5  # seconds in which a slot that is just being given back or ta
 TIMEOUT = 5.0
 ATTEMPTS = 3
 
+_NO_KEY = -2  # what Redis answers to TTL
+FILLER = "prosaas-ops:"  # begins the members that are no work, and goes on with the run and a number
+
 # Atomic in Redis: a slot that has been taken again in the meantime is left alone.
 _RELEASE = "if redis.call('EXISTS', KEYS[2]) == 0 then return redis.call('SREM', KEYS[1], ARGV[1]) end return 0"
+
+Answered = t.TypeVar("Answered")
 
 
 @dataclass(frozen=True)
@@ -48,15 +54,35 @@ class Slots:
         live: members whose key exists.
         leaked: members whose key was missing twice.
         evicted: keys that this Redis has thrown out to make room; more than 0 means that a missing key proves nothing.
+        left: seconds that the key of a live member still has; -1 for one that has no end.
+        fillers: members of ours whose key exists: admission is closed.
+        abandoned: members of ours whose key is gone: nobody keeps admission closed any more, but for them.
     """
 
     live: tuple[str, ...] = ()
     leaked: tuple[str, ...] = ()
     evicted: int = 0
+    left: Mapping[str, int] = field(default_factory=dict)
+    fillers: tuple[str, ...] = ()
+    abandoned: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
         return len(self.live) + len(self.leaked)
+
+    @property
+    def closed_by(self) -> str:
+        """Who closed admission, in words; empty when it is open."""
+        return ", ".join(sorted({member[len(FILLER) :].rpartition(":")[0] for member in self.ours}))
+
+    @property
+    def ours(self) -> tuple[str, ...]:
+        return (*self.fillers, *self.abandoned)
+
+    @property
+    def members(self) -> int:
+        """How many the set has, which is what the application counts."""
+        return self.total + len(self.ours)
 
 
 @dataclass(frozen=True)
@@ -73,7 +99,7 @@ class Store:
     def __init__(self, url: str, where: str, keys: Keys) -> None:
         import redis
 
-        self._keys, self._where = keys, where
+        self.keys, self.url, self._where = keys, url, where
         with self._answering():
             self._redis = redis.Redis.from_url(
                 url,
@@ -92,7 +118,7 @@ class Store:
 
     def count(self) -> int:
         with self._answering():
-            return int(self._redis.scard(self._keys.members))
+            return int(self._redis.scard(self.keys.members))
 
     def slots(self) -> Slots:
         """Return the slots; one that looks leaked is looked at again, since it may have been on its way."""
@@ -102,26 +128,39 @@ class Store:
                 time.sleep(SECOND_LOOK)
                 there = set(self._members())
                 late, suspects = self._split([member for member in suspects if member in there])
-                live = sorted([*live, *late])
+                live = {**live, **late}
             evicted = int(self._redis.info("stats").get("evicted_keys", 0))
-        return Slots(tuple(live), tuple(suspects), evicted)
+        work, fillers = _parted(sorted(live))
+        leaked, abandoned = _parted(suspects)
+        return Slots(work, leaked, evicted, {member: live[member] for member in work}, fillers, abandoned)
 
     def _members(self) -> list[str]:
-        return sorted(str(member) for member in self._redis.smembers(self._keys.members))
+        return sorted(str(member) for member in self._redis.smembers(self.keys.members))
 
-    def _split(self, members: Sequence[str]) -> tuple[list[str], list[str]]:
+    def _split(self, members: Sequence[str]) -> tuple[dict[str, int], list[str]]:
+        """Return the members whose key exists with the seconds that it has left, and the others."""
         pipeline = self._redis.pipeline(transaction=True)
         for member in members:
-            pipeline.exists(self._keys.of(member))
-        there = pipeline.execute()
-        live = [member for member, found in zip(members, there) if found]
-        return live, [member for member, found in zip(members, there) if not found]
+            pipeline.ttl(self.keys.of(member))
+        left = dict(zip(members, pipeline.execute()))
+        there = {member: int(seconds) for member, seconds in left.items() if seconds != _NO_KEY}
+        return there, [member for member in members if member not in there]
+
+    def script(self, text: str, keys: Sequence[str], arguments: Sequence[str | int]) -> int:
+        """Run a program in Redis, all of it at once for everybody else, and return its number."""
+        with self._answering():
+            return int(self._redis.eval(text, len(keys), *keys, *map(str, arguments)))
+
+    def ask(self, question: t.Callable[[t.Any], Answered]) -> Answered:
+        """Let a question that is none of ours be asked with the client; what goes wrong is said as always."""
+        with self._answering():
+            return question(self._redis)
 
     def release(self, members: Sequence[str]) -> list[str]:
         """Take leaked members out of the set; return those that were still leaked when Redis did it."""
         with self._answering():
             script = self._redis.register_script(_RELEASE)
-            return [m for m in members if script(keys=[self._keys.members, self._keys.of(m)], args=[m])]
+            return [m for m in members if script(keys=[self.keys.members, self.keys.of(m)], args=[m])]
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
@@ -135,6 +174,12 @@ class Store:
             raise OpsError(f"{self._where} does not answer, so the slots are not known.", "Look at its log.") from None
         except (redis.exceptions.RedisError, ValueError) as error:
             raise OpsError(f"{self._where} refused: {error}", "Look at what is stored there.") from None
+
+
+def _parted(members: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Tell members that stand for work from ours."""
+    ours = tuple(member for member in members if member.startswith(FILLER))
+    return tuple(member for member in members if member not in ours), ours
 
 
 class Claim(t.NamedTuple):
@@ -180,10 +225,14 @@ def examine(
         pong, slots = store.ping(), store.slots()
     except OpsError as error:
         return unread(error)
-    said, heard = _ask_while_it_moves(store, claim, slots.total)
+    said, heard = ask_while_it_moves(store, claim, slots.members)
     limit = said.limit if said else wanted.limit
     releasable = slots.leaked if release and not slots.evicted else ()
-    released = list(releasable) if preview else store.release(releasable)
+    left_behind = slots.abandoned if release else ()
+    if preview:
+        released, opened = list(releasable), list(left_behind)
+    else:
+        released, opened = store.release(releasable), store.release(left_behind)
     found = {
         "redis": Outcome(PASS, pong),
         "endpoint": heard,
@@ -191,10 +240,18 @@ def examine(
         "slots": judge_slots(slots),
         "leaked": told_release(slots, released, preview) if releasable else judge_leaked(slots, keys),
         "free": judge_free(slots, limit) if limit else Outcome(UNKNOWN, "the limit is not known"),
+        "admission": told_opened(slots, preview) if left_behind else judge_admission(slots),
     }
     checks = [Check(f"capacity.{name}", title, *found[name]) for name, title in TITLES.items()]
-    facts = {"slots": slots.total, "live": list(slots.live), "leaked": list(slots.leaked), "limit": limit}
-    return Report(checks, facts, changed=bool(released), diff=_diff(keys, slots, set(released)))
+    facts: dict[str, t.Any] = {
+        "slots": slots.total,
+        "live": list(slots.live),
+        "leaked": list(slots.leaked),
+        "limit": limit,
+    }
+    facts["closed_by"] = slots.closed_by
+    gone = {*released, *opened}
+    return Report(checks, facts, changed=bool(gone), diff=_diff(keys, slots, gone))
 
 
 TITLES = {
@@ -204,6 +261,7 @@ TITLES = {
     "slots": "Slots are free, or taken by live work",
     "leaked": "No slot is leaked",
     "free": "There is room for more",
+    "admission": "New work is let in",
 }
 
 
@@ -223,7 +281,7 @@ def wanted_limit(values: Mapping[str, str], variable: str, default: int) -> Want
     return Wanted(default or None, f"the default, as {variable} has no number," if variable else "the configuration")
 
 
-def _ask_while_it_moves(store: Store, claim: t.Callable[[], Claim], before: int) -> tuple[Claim | None, Outcome]:
+def ask_while_it_moves(store: Store, claim: t.Callable[[], Claim], before: int) -> tuple[Claim | None, Outcome]:
     """Compare the application's count with those of Redis around it, a few times: calls begin and end meanwhile."""
     try:
         for _attempt in range(ATTEMPTS):
@@ -240,9 +298,27 @@ def _ask_while_it_moves(store: Store, claim: t.Callable[[], Claim], before: int)
 def _diff(keys: Keys, slots: Slots, gone: set[str]) -> list[dict[str, str]]:
     if not gone:
         return []
-    members = sorted([*slots.live, *slots.leaked])
+    members = sorted([*slots.live, *slots.leaked, *slots.ours])
     before, after = ("".join(f"{m}\n" for m in some) for some in (members, [m for m in members if m not in gone]))
     return [{"before_header": keys.members, "after_header": keys.members, "before": before, "after": after}]
+
+
+def judge_admission(slots: Slots) -> Outcome:
+    """Judge whether a deployment keeps new work out: one that does is a remark, one that is gone a fault."""
+    if slots.fillers:
+        said = f"admission is closed by {slots.closed_by}, which lets no new work in while it replaces something"
+        return Outcome(WARN, said, "Wait until it has ended; when it is gone, this ends within a minute.")
+    if slots.abandoned:
+        said = f"admission is still closed by {slots.closed_by}, which is gone: its {len(slots.abandoned)} members stay"
+        return Outcome(FAIL, said, "Remove them: run capacity_check with release_leaked=true")
+    return Outcome(PASS, "it is open")
+
+
+def told_opened(slots: Slots, preview: bool) -> Outcome:
+    said = f"admission was left closed by {slots.closed_by}, which is gone"
+    if preview:
+        return Outcome(WARN, f"{said}; it would be opened", "Run it without --check.")
+    return Outcome(WARN, f"{said}; it was opened", "Look at the record of that run.")
 
 
 def judge_slots(slots: Slots) -> Outcome:
@@ -304,7 +380,8 @@ def judge_free(slots: Slots, limit: int) -> Outcome:
     """Judge whether there is room: live work that fills it is a busy day, leaked slots that do are a fault."""
     free = limit - slots.total
     if free > 0:
-        return Outcome(PASS, f"{free} of {limit} free")
+        kept = ", once admission is open again" if slots.ours else ""
+        return Outcome(PASS, f"{free} of {limit} free{kept}")
     if len(slots.live) >= limit:
         return Outcome(WARN, f"all {limit} are taken by live work: more is turned away", "Wait, or raise the limit.")
     said = f"all {limit} are taken, {len(slots.leaked)} of them leaked: more is turned away"

@@ -138,7 +138,7 @@ def see(target: Target, sources: Sequence[Source], readings: Sequence[Reading], 
         info = connection.info
         tls = f"{info.ssl_attribute('protocol')} {info.ssl_attribute('cipher')}" if info.ssl_in_use else ""
         pooled = info.backend_pid != about.pop("pid")
-        rows = {reading.id: _answer(connection, reading, how.seconds) for reading in readings}
+        rows = {reading.id: answer(connection, reading, how.seconds) for reading in readings}
     foreign, limits, plain = answers
     return Seen(trip=trip, tls=tls, pooled=pooled, foreign=foreign, limits=limits, plain=plain, rows=rows, **about)
 
@@ -164,7 +164,7 @@ def _all(cursor: t.Any, sql: str) -> list[t.Any]:
     return t.cast("list[t.Any]", cursor.fetchall())
 
 
-def _answer(connection: t.Any, reading: Reading, seconds: int) -> list[dict[str, t.Any]] | OpsError | None:
+def answer(connection: t.Any, reading: Reading, seconds: int) -> list[dict[str, t.Any]] | OpsError | None:
     """Return the rows, ``None`` where the table is missing, or why there is no answer."""
     try:
         select = reading.select

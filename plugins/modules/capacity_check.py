@@ -13,6 +13,8 @@ description:
   - Reads the slots from Redis itself, so that a Redis that is away is a failure and never zero calls.
   - Tells live slots from leaked ones, members of the set whose own key is gone, which nobody will give back.
   - Asks the application for its count and its limit, and compares them with Redis and with the configuration.
+  - Members with which a deployment keeps new calls out are no calls. While it does, C(capacity.admission) is V(warn); when the
+    one that did is gone, it is V(fail).
 options:
   project:
     description: Name of the Compose project in which the containers are looked for.
@@ -84,6 +86,7 @@ options:
     description:
       - Release leaked slots. Redis does it in one step with a last look, so that one that is alive again is left alone.
       - Not done where Redis has evicted keys, because a missing key then does not prove a leak.
+      - Also opens admission that a deployment has left closed, as after a crash of the host.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -129,8 +132,8 @@ RETURN = r"""
 checks:
   description:
     - What was checked, worst first.
-    - Ids are C(capacity.redis), C(capacity.slots), C(capacity.leaked), C(capacity.endpoint), C(capacity.limit)
-      and C(capacity.free).
+    - Ids are C(capacity.redis), C(capacity.slots), C(capacity.leaked), C(capacity.endpoint), C(capacity.limit),
+      C(capacity.free) and C(capacity.admission).
   returned: always
   type: list
   elements: dict
@@ -157,6 +160,10 @@ leaked:
   returned: when Redis answers
   type: list
   elements: str
+closed_by:
+  description: The run that keeps new calls out; empty when none does.
+  returned: when Redis answers
+  type: str
 limit:
   description: The limit, by the application where it tells it.
   returned: when Redis answers
@@ -171,6 +178,7 @@ from ansible_collections.prosaas.ops.plugins.module_utils._engine import Engine
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError
 from ansible_collections.prosaas.ops.plugins.module_utils._http import Client
 from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, run_module
+from ansible_collections.prosaas.ops.plugins.module_utils._serving import serving
 
 FIELDS = {"active": "active_calls", "limit": "max_calls", "free": "capacity_available", "full": "at_capacity"}
 
@@ -202,7 +210,7 @@ def look(call: Call) -> Report:
 
     def claim() -> _capacity.Claim:
         service = params["endpoint_service"]
-        address = Engine.connect().address(params["project"], service) if service else ""
+        address = serving(call.state_dir).address(params["project"], service) if service else ""
         client = Client(ca_path=params["ca_path"])
         return _capacity.ask(client, params["endpoint_url"], address, headers, params["endpoint_fields"])
 

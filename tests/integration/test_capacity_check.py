@@ -173,6 +173,7 @@ def test_redis_down_is_a_failure_and_never_zero_calls(project: Stack) -> None:
         "capacity.slots": "unknown",
         "capacity.leaked": "unknown",
         "capacity.free": "unknown",
+        "capacity.admission": "unknown",
     }
     assert "no running container" in seen["msg"]
 

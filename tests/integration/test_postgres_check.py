@@ -260,6 +260,27 @@ def test_a_reading_tells_what_it_found(look: Look, runs: None) -> None:
     assert check(look(readings=[READING]), READING["id"])["evidence"] == "no run goes on"
 
 
+def test_the_gate_of_campaigns_waits_for_the_same_rows(tmp_path: Path, runs: None) -> None:
+    env = tmp_path / "env"
+    env.write_text(f"DATABASE_URL={url()}\n", encoding="ascii")
+
+    def gate(**given: t.Any) -> dict[str, t.Any]:
+        campaigns = {"connection": {"url": "DATABASE_URL"}, "reading": READING, "deadline": 1, **given}
+        options = {"project": "none", "env_file": str(env), "state_dir": str(tmp_path / "state")}
+        return module("call_gate", **options, campaigns=campaigns, hold=0)
+
+    refused = gate()
+    assert refused["failed"] and PASSWORD not in str(refused)
+    assert "still running: 1 campaign (run 1 is running). Nothing was touched" in refused["msg"]
+    gone_on = gate(policy="proceed")
+    assert (gone_on["passed"]["campaigns"]["live"], gone_on["campaigns"]) == (1, ["run 1 is running"])
+    threading.Timer(2, as_customer, ("UPDATE runs SET state = 'done'",)).start()
+    waited = gate(policy="wait")
+    assert waited["passed"]["campaigns"]["live"] == 0 and waited["passed"]["campaigns"]["seconds"] > 1
+    away = gate(connection={"url": "ELSEWHERE"})
+    assert "whether a campaign is running is not known: ELSEWHERE not set" in away["msg"]
+
+
 @pytest.mark.parametrize(
     ("sql", "expected"),
     [

@@ -107,3 +107,22 @@ def test_many_leaks_are_told_shortly() -> None:
         _capacity.judge_leaked(slots, KEYS).evidence == "9 of 9 slots are leaked (CA0, CA1, CA2, CA3, CA4 and 4 more)"
     )
     assert "4 released" in _capacity.told_release(slots, slots.leaked[:4], preview=False).evidence
+
+
+OURS = ("prosaas-ops:20261122T101500Z-ab:12:0", "prosaas-ops:20261122T101500Z-ab:12:1")
+
+
+def test_members_of_ours_are_no_work() -> None:
+    work, ours = _capacity._parted(["CA1", *OURS])
+    slots = Slots(live=work, fillers=ours)
+    assert (slots.total, slots.members, slots.closed_by) == (1, 3, "20261122T101500Z-ab:12")
+    assert _capacity.judge_slots(Slots(fillers=ours)).evidence == "0: no slot is taken"
+    assert _capacity.judge_free(slots, 2).evidence == "1 of 2 free, once admission is open again"
+
+
+@pytest.mark.parametrize(
+    ("slots", "status"),
+    [(Slots(), "pass"), (Slots(fillers=OURS), "warn"), (Slots(abandoned=OURS), "fail")],
+)
+def test_admission(slots: Slots, status: str) -> None:
+    assert _capacity.judge_admission(slots).status == status
