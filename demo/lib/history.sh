@@ -7,8 +7,8 @@
 # directory on the "host". Every function changes nothing when called again. Needs $ROOT, $DEMO, say.sh and an engine.
 
 VERSIONS=(1.0.0 1.1.0 1.2.0 1.3.0)
-BAD_DAYS=(dead_flask crash_loop never_healthy slow_start migration_fails build_fails critical_logs at_capacity
-  webhook_unchecked)
+BAD_DAYS=(dead_flask crash_loop never_healthy slow_start dies_later migration_fails migration_skipped build_fails
+  critical_logs at_capacity webhook_unchecked nginx_broken)
 # The migration that a version brought; the versions before it do not have the file.
 declare -A MIGRATION_OF=([1.1.0]=010_lead_source.sql)
 
@@ -34,7 +34,7 @@ tree_of() {
     sed -i "/data-since=\"$later\"/d" "$2/frontend/index.html"
     rm -f "$2/server/migrations/${MIGRATION_OF[$later]:-none}"
   done
-  sed -i "s/${VERSIONS[-1]//./\\.}/$1/g" "$2/VERSION" "$2/frontend/index.html"
+  sed -i "s/${VERSIONS[-1]//./\\.}/$1/g" "$2/VERSION" "$2/frontend/index.html" "$2/docker/nginx/frontend-static.conf"
 }
 
 # commit_all DIRECTORY MESSAGE
@@ -44,12 +44,15 @@ commit_all() {
 }
 
 # A bad day comes as one commit on top of the newest version. A build fails the way builds do: a file that the
-# Dockerfile copies was forgotten.
+# Dockerfile copies was forgotten. The proxy's configuration breaks as it does: a word with a typing error, which no
+# build reads.
 commit_bad_day() {
   history_git -C "$1" checkout -q -b "bad/$2" main
   echo "$2" >"$1/FAULT"
   if [[ $2 == build_fails ]]; then
     sed -i 's|^COPY server/ server/$|COPY server/ forgotten.txt server/|' "$1"/Dockerfile.backend*
+  elif [[ $2 == nginx_broken ]]; then
+    sed -i 's|^    server_tokens off;$|    server_tokns off;|' "$1/docker/nginx/nginx.conf"
   fi
   commit_all "$1" "A bad day: $2"
 }

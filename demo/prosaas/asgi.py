@@ -6,6 +6,8 @@
 
 `/health` answers before the larger part ("Flask" in the real one) is made, and without it: a container can be
 healthy while every other path answers 500. That part is made in the background, and again by each request.
+
+Every answer, a stream's handshake included, names in `X-Release` the version that gave it.
 """
 
 from __future__ import annotations
@@ -16,16 +18,17 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from server import bad_days, health, logs, twilio
+from server import bad_days, health, logs, twilio, web
 from server.boot import boot
-from server.config import CHECKLIST, FAULT, MAX_ACTIVE_CALLS, ROLE, SLOW_START_SECONDS
+from server.config import CHECKLIST, FAULT, MAX_ACTIVE_CALLS, ROLE, SLOW_START_SECONDS, VERSION
 from server.media_stream import twilio_media
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 logs.configure()
 log = logging.getLogger("asgi")
@@ -40,7 +43,7 @@ def get_flask_app() -> Starlette:
         if _flask is None:
             log.info("Creating Flask app (first time)...")
             boot()
-            _flask = Starlette(routes=[*health.ROUTES, *twilio.ROUTES])
+            _flask = Starlette(routes=[*health.ROUTES, *twilio.ROUTES, *web.ROUTES])
             log.info("Flask app created successfully")
         return _flask
 
@@ -60,6 +63,21 @@ def _warm_up() -> None:
     log.info("Flask app warmup complete")
     logs.boot_is_over()
     bad_days.after_boot()
+
+
+class Named:
+    """Puts the version on every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def named(message: Message) -> None:
+            if message["type"] in ("http.response.start", "websocket.accept"):
+                message["headers"] = [*message.get("headers", []), (b"x-release", VERSION.encode())]
+            await send(message)
+
+        await self.app(scope, receive, named)
 
 
 class Lazy:
@@ -97,6 +115,7 @@ async def lifespan(_app: Starlette) -> AsyncIterator[None]:
 
 app = Starlette(
     lifespan=lifespan,
+    middleware=[Middleware(Named)],
     routes=[
         Route("/health", healthz),
         Route("/healthz", healthz),

@@ -108,3 +108,12 @@ def test_call_with_numbers_leaves_a_lead(twilio: RequestValidator) -> None:
     assert [row["status"] for row in rows(f"SELECT status FROM call_log WHERE call_sid = '{sid}'")] == ["completed"]
     functions = {redis("HGET", key, "func") for key in redis("--scan", "--pattern", "rq:job:*").split()}
     assert "server.jobs.twilio_call_jobs.create_lead_from_call_job" in functions
+
+
+def test_answers_name_the_version_that_gave_them() -> None:
+    """Who answered is read from a header, by the load that a switch is tested under: api, calls, and the frontend."""
+    ca = str(demo_directory() / "ca" / "ca.crt")
+    paths = ("/", "/assets/app.js", "/api/health", "/webhook/incoming_call_preview")
+    named = {path: requests.get(SITE + path, verify=ca, timeout=30).headers.get("X-Release") for path in paths}
+    version = run("docker", "exec", "prosaasil-prosaas-api-1", "cat", "/app/VERSION")
+    assert named == dict.fromkeys(paths, version)

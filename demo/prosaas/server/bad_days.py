@@ -11,7 +11,7 @@ import os
 import threading
 
 from server import calls_capacity
-from server.config import CRASH_AFTER_SECONDS, FAULT, MAX_ACTIVE_CALLS, ROLE
+from server.config import CRASH_AFTER_SECONDS, DIES_AFTER_SECONDS, FAULT, MAX_ACTIVE_CALLS, ROLE
 
 logger = logging.getLogger("server.app_factory")
 
@@ -27,6 +27,8 @@ def after_boot() -> None:
             calls_capacity.try_acquire(call_id)
     if FAULT == "crash_loop" and ROLE == "worker":
         threading.Timer(CRASH_AFTER_SECONDS, _crash).start()
+    if FAULT == "dies_later" and ROLE == "calls":
+        threading.Timer(DIES_AFTER_SECONDS, _die).start()
 
 
 def before_exit() -> None:
@@ -38,4 +40,9 @@ def before_exit() -> None:
 
 def _crash() -> None:
     logger.error("❌ WORKER BOOTSTRAP FAILED AT: bad day: crash_loop")
+    os._exit(1)
+
+
+def _die() -> None:
+    logger.error("❌ [BOOT][FATAL] bad day: dies_later")
     os._exit(1)

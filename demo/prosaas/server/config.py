@@ -21,6 +21,7 @@ QUEUES = os.environ.get("RQ_QUEUES", "high,default,low,receipts,receipts_sync,ma
 CHECKLIST = os.environ.get("DEMO_FLAVOUR") == "checklist"
 SLOW_START_SECONDS = float(os.environ.get("DEMO_SLOW_START_SECONDS", "45"))
 CRASH_AFTER_SECONDS = float(os.environ.get("DEMO_CRASH_AFTER_SECONDS", "8"))
+DIES_AFTER_SECONDS = float(os.environ.get("DEMO_DIES_AFTER_SECONDS", "20"))
 
 
 def is_production() -> bool:
