@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the prosaas.ops authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make docs/checklist.md from roles/prosaas/files/checklist.yml and from the checks that the roles' data names for it.
+"""Make docs/checklist.md from roles/prosaas/files/checklist.yml and from what the roles' data says proves each box.
 
 ``python docs/make_checklist.py`` writes the page; with ``--check`` it only says whether the page is up to date.
 """
@@ -32,8 +32,9 @@ Made by docs/make_checklist.py from roles/prosaas/files/checklist.yml and the it
 # The checklist
 
 The {count} check boxes of the application's own checklist as data: a stable id, the line of the box in the original,
-what an operator wants to be sure of, and the checks that prove it (`*` stands for several; no check yet: -). A check
-names the lines that it proves in its `item`. The original is [{title}][original], version {version} of {date}.
+what an operator wants to be sure of, and what proves it: checks (`*` stands for several), or a step of the work, which
+is named as its module is and has no dot. None yet: -. Checks and steps name the lines that they prove in their `item`.
+The original is [{title}][original], version {version} of {date}.
 
 [original]: {url}
 """
@@ -48,10 +49,10 @@ def settings() -> dict[str, t.Any]:
 
 
 def proofs(defaults: t.Mapping[str, t.Any]) -> dict[int, list[str]]:
-    """Return the checks, by id or pattern of ids, that the roles' data names for each line of the checklist."""
+    """Return the checks, by id or pattern of ids, and the steps that the roles' data names for each line of the checklist."""
     named = {f"env.{name.lower()}": entry for name, entry in defaults["preflight_env_schema"].items()}
     named.update({f"env.rule.{rule['id']}": rule for rule in defaults["preflight_env_rules"]})
-    named.update({f"endpoint.{endpoint['id']}": endpoint for endpoint in defaults["verify_endpoints"]})
+    named.update({endpoint["id"]: endpoint for endpoint in defaults["verify_endpoints"]})
     lines = [(check, entry.get("item", [])) for check, entry in named.items()]
     for name, value in defaults.items():
         lines += value.items() if name.endswith("_items") else []
@@ -72,7 +73,7 @@ def page(data: t.Mapping[str, t.Any], checks: t.Mapping[int, t.Sequence[str]]) -
         for section, rows in itertools.groupby(members, key=lambda box: headings(box)[1]):
             if section:
                 parts.append(f"### {section}\n")
-            parts.append(table(("Line", "Id", "Meaning", "Checks"), (row(box, checks.get(box["line"], [])) for box in rows)))
+            parts.append(table(("Line", "Id", "Meaning", "Proof"), (row(box, checks.get(box["line"], [])) for box in rows)))
     return "\n".join(parts)
 
 

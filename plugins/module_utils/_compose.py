@@ -64,6 +64,13 @@ class Compose:
 
     def run(self, *arguments: str, remedy: str = "") -> tuple[str, str]:
         """Run a subcommand; return what it printed on stdout and stderr, or raise with its last lines."""
+        rc, out, err = self.try_run(*arguments)
+        if rc:
+            raise explain(f"docker compose {arguments[0]}", err or out, remedy)
+        return out, err
+
+    def try_run(self, *arguments: str) -> tuple[int, str, str]:
+        """Run a subcommand; return its exit code and what it printed, secrets masked where it failed."""
         for name in self.project.files:
             if not (self.project.directory / name).is_file():
                 raise OpsError(
@@ -71,9 +78,7 @@ class Compose:
                     "Check prosaas_project_dir and prosaas_compose_files, or clone the application there.",
                 )
         rc, out, err = self._execute(self.argv(*arguments), cwd=str(self.project.directory))
-        if rc:
-            raise explain(f"docker compose {arguments[0]}", self._masked(err or out), remedy)
-        return out, err
+        return (rc, self._masked(out), self._masked(err)) if rc else (rc, out, err)
 
     def _masked(self, printed: str) -> str:
         """Mask what Compose quotes of the environment file when it complains about it, pieces of values included."""

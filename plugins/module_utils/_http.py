@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from ._errors import OpsError, Unreachable
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+AGENT = {"User-Agent": "prosaas.ops"}  # by which our own questions are known in a log
 _loading = threading.Lock()
 
 
@@ -133,7 +134,7 @@ class Client:
                 certificate = _handshake(sock)
                 connection = http.client.HTTPConnection(to.host, to.port)
                 connection.sock = sock
-                connection.request(method, to.path, body or None, {"Host": to.netloc, **(headers or {})})
+                connection.request(method, to.path, body or None, {"Host": to.netloc, **AGENT, **(headers or {})})
                 response = connection.getresponse()
                 read = response.read(self.max_body + 1)
             if len(read) > self.max_body:

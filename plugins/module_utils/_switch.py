@@ -1,32 +1,150 @@
 # Copyright (c) 2026, the prosaas.ops authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Making a release the one that Compose means, and what is kept or let go once it has proven itself.
+"""Bringing a release into service: what is tried before, what is moved, what is started, in which order.
 
 Private to prosaas.ops: not for use by other collections, may change without notice.
 """
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import asdict, replace
+import tempfile
+import time
+import typing as t
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
-from . import _build, _images, _journal
+from . import _build, _images, _journal, _rollout, _steering, _store, _successors
+from ._compose import Compose, built_services
 from ._deploy import Application
+from ._engine import Container
 from ._errors import OpsError
 from ._release import Release, new_id
+from ._rollout import Brought, Site
+
+_PAUSE = 0.3
+
+# Gets the services that are going to change, raises when they may not, and holds new calls off, where it has to, while
+# its body runs. What it gives is to be called after the store of the slots was replaced.
+Gate = Callable[[Collection[str]], "t.ContextManager[Callable[[], None]]"]
 
 
-def switch(app: Application, release_id: str) -> Release:
+@dataclass(frozen=True)
+class Switched:
+    """The release that serves now, what was done for it, and the old containers that still run."""
+
+    release: Release
+    done: Brought
+
+
+def switch(
+    app: Application,
+    target: Release,
+    foreseen: Mapping[str, Sequence[str]],
+    gate: Gate,
+    site_of: Callable[[Mapping[str, t.Any]], Site],
+    before_move: Callable[[], None] = lambda: None,
+) -> Switched:
+    """Bring a release into service.
+
+    Args:
+        foreseen: services that will change, with the reasons.
+        gate: is entered before anything is touched, and raises when it may not be.
+        site_of: makes what the rollout works with, of the resolved model that it will work on.
+        before_move: what else has to be done in the project directory, once nothing can refuse any more.
+
+    Raises:
+        OpsError: its detail ``touched`` tells whether names or containers have been changed.
+    """
+    touched = False
+    try:
+        complete(app, target)
+        try_before(app, target, foreseen, site_of(app.compose().model()))
+        with gate(foreseen) as renew:
+            touched = True
+            before_move()
+            served = app.store.current()
+            release = move(app, target)
+            model = app.compose().model()
+            site = site_of(model)
+            site.replaced = lambda service: renew() if site.ways[service].all_calls else None
+            found = _successors.moves(site.engine, site.compose, model, _retired(served, model))
+            unforeseen = [
+                name for name, one in found.items() if not one.done and site.ways[name].all_calls and name not in foreseen
+            ]
+            if unforeseen and any(found[name].others for name in unforeseen):
+                raise OpsError(
+                    f"{', '.join(unforeseen)} would be replaced although nothing was seen to change about it, and every "
+                    "call passes through it.",
+                    "Find out who changed it by hand: docker compose up --dry-run",
+                )
+
+            def supersede(old: Sequence[Container]) -> None:
+                why = f"superseded by release {release.id}"
+                app.store.set_superseded({"id": one.id, "service": one.service, "why": why} for one in old)
+
+            return Switched(release, _rollout.bring(site, found, supersede))
+    except OpsError as error:
+        error.details["touched"] = touched
+        raise
+
+
+def complete(app: Application, target: Release) -> None:
+    missing = app.missing_images(target)
+    if missing:
+        raise OpsError(f"Release {target.id} is not complete: the images of {', '.join(missing)} are gone.")
+
+
+def try_before(app: Application, target: Release, foreseen: Mapping[str, Sequence[str]], site: Site) -> None:
+    """Refuse what cannot be switched without a cut, and try a changed proxy in a container that serves nobody."""
+    named = [name for name in foreseen if (site.model["services"].get(name) or {}).get("container_name")]
+    if named:
+        raise OpsError(
+            f"{', '.join(named)} has a container_name, which rules out a second container while the first one serves.",
+            "Remove container_name from the Compose files: Compose names containers by project and service.",
+        )
+    if site.proxy.service in foreseen and site.proxy_container():
+        site.say(f"trying the new {site.proxy.service}")
+        with as_after(app, target) as compose:
+            _try_proxy(compose, site)
+
+
+def _try_proxy(compose: Compose, site: Site) -> None:
+    """Start the new proxy on the same network with the same mounts, but without its ports and its name."""
+    name = f"{site.project}-{site.proxy.service}-trial"
+    left = site.engine.inspect(name)
+    if left:
+        site.engine.remove(left.id, force=True)
+    compose.run("run", "--detach", "--no-deps", "--name", name, site.proxy.service)
+    try:
+        deadline = time.monotonic() + site.limits.deadline
+        while not _came_up(site, name, time.monotonic() > deadline):
+            time.sleep(_PAUSE)
+    finally:
+        site.engine.remove(name, force=True)
+
+
+def _came_up(site: Site, name: str, late: bool) -> bool:
+    """Whether the proxy on trial runs, takes its configuration and is healthy; raise when it will not."""
+    tried = site.engine.inspect(name)
+    printed = ""
+    if tried and tried.running:
+        code, printed = site.engine.run_in(name, site.proxy.test)
+        if code == 0 and (not tried.health_test or site.engine.run_in(name, tried.health_test)[0] == 0):
+            return True
+    if late or not (tried and tried.running):
+        raise _steering.refused("\n".join([*map(site.mask, site.engine.log_tail(name, _rollout.LOG_LINES)), printed]))
+    return False
+
+
+def move(app: Application, target: Release) -> Release:
     """Move the project directory and Compose's own image names to a release; containers are not touched here.
 
     A release that served before is kept as it was: serving again with today's configuration makes a new one of the
     same images.
     """
-    target = app.store.get(release_id)
-    missing = app.missing_images(target)
-    if missing:
-        raise OpsError(f"Release {target.id} is not complete: the images of {', '.join(missing)} are gone.")
     app.store.begin_switch(app.store.current(), target)
     app.git.checkout(target.commit)
     for image in target.images.values():
@@ -42,43 +160,24 @@ def switch(app: Application, release_id: str) -> Release:
     return target
 
 
-def keep(app: Application, retention: int, check_mode: bool) -> tuple[Release | None, list[str], bool]:
-    """Mark the serving release as verified, end the switch, and let go of releases beyond the retention.
+def _retired(served: Release | None, model: Mapping[str, t.Any]) -> set[str]:
+    return set(served.images) - set(model["services"]) if served else set()
 
-    Returns the release, the ids of those that were (or would be) let go, and whether anything was to be done.
+
+@contextmanager
+def as_after(app: Application, target: Release) -> Iterator[Compose]:
+    """Give Compose for the project as it will be after the switch: the files of the commit, the release's own images.
+
+    What the files mount from the project directory is what is there now.
     """
-    current = app.store.current()
-    if current is None:
-        if check_mode:
-            return None, [], True
-        raise OpsError("No release serves on this host.", "Deploy one first.")
-    spare = superfluous(app, current, retention)
-    due = bool(spare or not current.verified or app.store.unfinished_switch())
-    if due and not check_mode:
-        app.store.put(replace(current, verified=_journal.now()))
-        app.store.end_switch()
-        _build.unstage(app, current.commit)
-        for release in spare:
-            let_go(app, release)
-    return current, [release.id for release in spare], due
-
-
-def superfluous(app: Application, current: Release, retention: int) -> list[Release]:
-    """Return the releases to let go: beyond the newest ``retention`` that may serve again, the current one included.
-
-    The newest good release of another commit always stays, however often the configuration alone was released since.
-    """
-    others = sorted((r for r in app.store.all() if r.id != current.id), key=lambda r: r.id, reverse=True)
-    newest = [r for r in others if r.eligible][: max(1, retention - 1)]
-    oldest = min((r.id for r in newest), default=current.id)
-    kept = {r.id for r in (*newest, app.store.fallback()) if r}
-    return [r for r in others if r.id not in kept and (r.eligible or r.id < oldest)]
-
-
-def let_go(app: Application, release: Release) -> None:
-    """Forget a release; its image names go too, unless another release still needs them."""
-    shutil.rmtree(app.store.path(release.id))
-    needed = {image["id"] for other in app.store.all() for image in other.images.values()}
-    for image in release.images.values():
-        if image["id"] not in needed:
-            _images.untag(app.execute, _build.tagged(image["name"], release.commit))
+    with tempfile.TemporaryDirectory() as scratch:
+        files = []
+        for number, name in enumerate(app.project.files):
+            path = Path(scratch) / f"{number}.yml"
+            path.write_text(app.git.run("show", f"{target.commit}:{name}"), encoding="utf-8")
+            files.append(str(path))
+        built = built_services(Compose(replace(app.project, files=tuple(files)), app.execute).model())
+        images = {name: {"image": _build.tagged(image, target.commit)} for name, image in built.items()}
+        override = Path(scratch) / "images.json"
+        _store.write_json(override, {"services": images})
+        yield Compose(replace(app.project, files=(*files, str(override))), app.execute)

@@ -135,10 +135,11 @@ services:
 from ansible_collections.prosaas.ops.plugins.module_utils import _health, _health_report, _secrets
 from ansible_collections.prosaas.ops.plugins.module_utils._check import UNKNOWN, Check, Report
 from ansible_collections.prosaas.ops.plugins.module_utils._compose import COMPOSE_OPTIONS, Compose, Project
-from ansible_collections.prosaas.ops.plugins.module_utils._engine import Container, Engine
+from ansible_collections.prosaas.ops.plugins.module_utils._engine import Container
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import Unreachable
 from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, run_module
 from ansible_collections.prosaas.ops.plugins.module_utils._release import Store
+from ansible_collections.prosaas.ops.plugins.module_utils._serving import serving
 from ansible_collections.prosaas.ops.plugins.module_utils._watch import watch
 
 SECRET_NAMES = ["*SECRET*", "*TOKEN*", "*PASSWORD*", "*_KEY", "*_KEY_ID", "*CREDENTIAL*"]
@@ -163,13 +164,14 @@ def look(call: Call) -> Report:
     expected = _health.expectations(model, call.params["services"])
     limits = _health.Limits(*(call.params[name] for name in ("deadline", "window", "crash_loop", "settled")))
     secrets = _health_report.secret_values(model, call.params["secret_names"])
+    call.hide(secrets)
     try:
-        engine = Engine.connect()
+        engine = serving(call.state_dir)
 
         def tail(container: Container) -> list[str]:
             return [_secrets.redact(line, secrets) for line in engine.log_tail(container.id, call.params["log_lines"])]
 
-        seen = watch(engine, project.name, expected, limits)
+        seen = watch(engine, project.name, expected, limits, call.progress)
         checks = _health_report.checks(project, expected, seen, limits, _images(call), tail)
     except Unreachable as error:
         away = Check("compose.engine", "The Docker engine answers", UNKNOWN, error.problem, error.remedy)

@@ -20,109 +20,11 @@ description:
   - Redirects are not followed, TLS is always verified, and proxies are not used.
 extends_documentation_fragment:
   - prosaas.ops._shared
+  - prosaas.ops._shared.endpoints
   - prosaas.ops._shared.checks
 options:
   endpoints:
-    description: What to ask, and what is accepted.
-    type: list
-    elements: dict
     required: true
-    suboptions:
-      id:
-        description: Id of the check.
-        type: str
-        required: true
-      title:
-        description: What is being made sure of, in a few words.
-        type: str
-        required: true
-      item:
-        description: Lines of the deployment checklist that this proves.
-        type: list
-        elements: int
-        default: []
-      url:
-        description: What to ask, with GET.
-        type: str
-        required: true
-      service:
-        description:
-          - Compose service of O(project). The request goes from this host to the newest running container of it, whose
-            address takes the place of the host in O(endpoints[].url).
-        type: str
-      address:
-        description: Address to connect to for this endpoint; see O(address).
-        type: str
-      headers:
-        description: Headers to send.
-        type: dict
-        default: {}
-      secret_headers:
-        description: Headers to send, each with the name of the variable in O(env_file) that holds its value.
-        type: dict
-        default: {}
-      remedy:
-        description: What to do when it fails.
-        type: str
-        default: Look at the log of the service that answers this URL.
-      any_of:
-        description: The shapes of which the answer must have one.
-        type: list
-        elements: dict
-        required: true
-        suboptions:
-          status:
-            description: Accepted status codes.
-            type: list
-            elements: int
-            default:
-              - 200
-          content_type:
-            description: The media type, without parameters.
-            type: str
-            default: ''
-          header_contains:
-            description: Text that must occur in the header of that name, in upper or lower case.
-            type: dict
-            default: {}
-          body_equals:
-            description: The whole body, white space around it left out.
-            type: str
-            default: ''
-          body_contains:
-            description: Texts that must occur in the body.
-            type: list
-            elements: str
-            default: []
-          body_not_contains:
-            description: Texts that must not occur in the body.
-            type: list
-            elements: str
-            default: []
-          json:
-            description: What the body, which must then be JSON, must say. Each needs exactly one of the three tests.
-            type: list
-            elements: dict
-            default: []
-            suboptions:
-              query:
-                description: JMESPath expression.
-                type: str
-                required: true
-              equals:
-                description: The value that it must have.
-                type: raw
-              in:
-                description: Values of which it must have one. V(null) among them allows it to be absent.
-                type: list
-                elements: raw
-              exists:
-                description: Whether it must be there at all.
-                type: bool
-          max_seconds:
-            description: How long the answer may take; V(0) is as long as O(timeout) allows.
-            type: float
-            default: 0
   project:
     description: Name of the Compose project whose services are asked directly.
     type: str
@@ -210,61 +112,15 @@ msg:
   sample: 8 of 8 checks passed.
 """
 
-import typing as t
-from collections.abc import Mapping
-
 from ansible_collections.prosaas.ops.plugins.module_utils import _endpoint
 from ansible_collections.prosaas.ops.plugins.module_utils._check import Report
-from ansible_collections.prosaas.ops.plugins.module_utils._condition import Condition
-from ansible_collections.prosaas.ops.plugins.module_utils._credentials import Credentials
-from ansible_collections.prosaas.ops.plugins.module_utils._engine import Engine
+from ansible_collections.prosaas.ops.plugins.module_utils._endpoint_data import ENDPOINTS, endpoint_of, header_secrets
 from ansible_collections.prosaas.ops.plugins.module_utils._http import Client
 from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, run_module
+from ansible_collections.prosaas.ops.plugins.module_utils._serving import serving
 
-CONDITION: dict[str, t.Any] = {
-    "type": "list",
-    "elements": "dict",
-    "default": [],
-    "options": {
-        "query": {"type": "str", "required": True},
-        "equals": {"type": "raw"},
-        "in": {"type": "list", "elements": "raw"},
-        "exists": {"type": "bool"},
-    },
-    "mutually_exclusive": [("equals", "in", "exists")],
-    "required_one_of": [("equals", "in", "exists")],
-}
-
-SHAPE: dict[str, t.Any] = {
-    "status": {"type": "list", "elements": "int", "default": [200]},
-    "content_type": {"type": "str", "default": ""},
-    "header_contains": {"type": "dict", "default": {}},
-    "body_equals": {"type": "str", "default": ""},
-    "body_contains": {"type": "list", "elements": "str", "default": []},
-    "body_not_contains": {"type": "list", "elements": "str", "default": []},
-    "json": CONDITION,
-    "max_seconds": {"type": "float", "default": 0},
-}
-
-OPTIONS: dict[str, t.Any] = {
-    "endpoints": {
-        "type": "list",
-        "elements": "dict",
-        "required": True,
-        "options": {
-            "id": {"type": "str", "required": True},
-            "title": {"type": "str", "required": True},
-            "item": {"type": "list", "elements": "int", "default": []},
-            "url": {"type": "str", "required": True},
-            "service": {"type": "str"},
-            "address": {"type": "str"},
-            "headers": {"type": "dict", "default": {}},
-            # Names of variables: no_log would hide them from the messages that have to name one.
-            "secret_headers": {"type": "dict", "default": {}, "no_log": False},
-            "remedy": {"type": "str", "default": "Look at the log of the service that answers this URL."},
-            "any_of": {"type": "list", "elements": "dict", "required": True, "options": SHAPE},
-        },
-    },
+OPTIONS = {
+    "endpoints": {**ENDPOINTS, "required": True},
     "project": {"type": "str", "default": ""},
     "address": {"type": "str", "default": ""},
     "ca_path": {"type": "path"},
@@ -274,34 +130,13 @@ OPTIONS: dict[str, t.Any] = {
 }
 
 
-def shape_of(given: Mapping[str, t.Any]) -> _endpoint.Shape:
-    conditions = [Condition(c["query"], c["equals"], c["in"], c["exists"]) for c in given["json"]]
-    return _endpoint.Shape(**{**given, "json": conditions})
-
-
-def endpoint_of(given: Mapping[str, t.Any], address: str, secrets: Mapping[str, str]) -> _endpoint.Endpoint:
-    return _endpoint.Endpoint(
-        id=given["id"],
-        title=given["title"],
-        item=given["item"],
-        url=given["url"],
-        service=given["service"] or "",
-        address="" if given["service"] else given["address"] or address,
-        headers={**given["headers"], **{name: secrets[variable] for name, variable in given["secret_headers"].items()}},
-        remedy=given["remedy"],
-        shapes=[shape_of(shape) for shape in given["any_of"]],
-    )
-
-
 def look(call: Call) -> Report:
     params = call.params
-    variables = {variable for given in params["endpoints"] for variable in given["secret_headers"].values()}
-    known = Credentials(params["env_file"] if variables else "", {variable: variable for variable in variables})
-    secrets = {variable: known.need(variable) for variable in variables}
+    secrets = header_secrets(params["endpoints"], params["env_file"] or "")
 
     def address_of(service: str) -> str:
         # Connected to anew each time: an engine that comes back within the deadline is found.
-        return Engine.connect().address(params["project"], service)
+        return serving(call.state_dir).address(params["project"], service)
 
     endpoints = [endpoint_of(given, params["address"], secrets) for given in params["endpoints"]]
     http = Client(ca_path=params["ca_path"] or "", timeout=params["timeout"])

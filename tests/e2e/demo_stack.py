@@ -21,7 +21,10 @@ PROJECT = DEMO / "prosaasil"
 PLAYBOOK_SECONDS = 600
 
 # Short windows, so that a fault costs seconds; production's own are the roles' defaults.
-SHORT: dict[str, t.Any] = {"verify_health_deadline": 60, "verify_health_window": 4, "verify_endpoints_deadline": 15}
+SHORT: dict[str, t.Any] = {
+    **{"verify_health_deadline": 60, "verify_health_window": 4, "verify_endpoints_deadline": 15},
+    **{"deploy_start_window": 2, "deploy_watch_window": 5},
+}
 
 
 @dataclass

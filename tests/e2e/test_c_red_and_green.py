@@ -38,6 +38,17 @@ def leaked_slot(stack: Stack) -> Iterator[None]:
 
 
 @contextmanager
+def left_closed(stack: Stack) -> Iterator[None]:
+    """The host went down while a deployment kept new calls out: its members are still there, their keys are not."""
+    member = "prosaas-ops:20261122T101500Z-cafe:0"
+    stack.redis("SADD", "calls:active", member)
+    try:
+        yield
+    finally:
+        stack.redis("SREM", "calls:active", member)
+
+
+@contextmanager
 def by_hand(service: str, **changes: object) -> Iterator[None]:
     """Somebody recreated a container by hand, with something else about it."""
     files = ["-f", "docker-compose.yml", "-f", "docker-compose.prod.yml"]
@@ -86,6 +97,7 @@ FAULTS: dict[str, tuple[str, str, str, Fault]] = {
     ),
     "redis is stopped": ("verify", "compose.redis.state", "fail", lambda stack: stopped("redis")),
     "a slot leaked": ("verify", "capacity.leaked", "fail", leaked_slot),
+    "a deployment has left new calls kept out": ("verify", "capacity.admission", "fail", left_closed),
     "the bucket does not answer": ("preflight", "r2.reachable", "unknown", lambda stack: cloud("r2-down")),
     "the bucket has no lock rule": ("preflight", "r2.versioning", "fail", lambda stack: cloud("r2-no-lock")),
     "a secret is missing": ("preflight", "env.secret_key", "fail", lambda stack: stack.env_line("SECRET_KEY", None)),

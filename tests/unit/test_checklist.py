@@ -83,9 +83,20 @@ def _maker() -> t.Any:
     return maker
 
 
-def test_every_box_of_preflight_maps_to_checks(boxes: list[Box], maker: t.Any) -> None:
+@pytest.mark.parametrize("phase", ["preflight", "deploy", "rollback"])
+def test_every_box_of_a_finished_phase_maps_to_checks_or_steps(boxes: list[Box], maker: t.Any, phase: str) -> None:
     proofs = maker.proofs(maker.settings())
-    assert [box["id"] for box in boxes if box["phase"] == "preflight" and not proofs.get(box["line"])] == []
+    assert [box["id"] for box in boxes if box["phase"] == phase and not proofs.get(box["line"])] == []
+
+
+def test_what_proves_a_box_exists(maker: t.Any) -> None:
+    """A step is a module; a check is made by one, or by the data that it is given."""
+    steps = {path.stem for path in (ROOT / "plugins/modules").glob("*.py")}
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "plugins").rglob("*.py"))
+    named = {name for names in maker.proofs(maker.settings()).values() for name in names}
+    assert {name for name in named if "." not in name} <= steps
+    made = {name for name in named if name.startswith("release.")}
+    assert made and [name for name in made if f'"{name}"' not in code] == []
 
 
 def test_the_page_is_up_to_date(boxes: list[Box], maker: t.Any) -> None:

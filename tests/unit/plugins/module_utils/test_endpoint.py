@@ -17,6 +17,7 @@ from ansible_collections.prosaas.ops.plugins.module_utils import _endpoint
 from ansible_collections.prosaas.ops.plugins.module_utils._check import FAIL, PASS, UNKNOWN, Outcome
 from ansible_collections.prosaas.ops.plugins.module_utils._condition import Condition
 from ansible_collections.prosaas.ops.plugins.module_utils._endpoint import Endpoint, Shape
+from ansible_collections.prosaas.ops.plugins.module_utils._endpoint_data import endpoint_of
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError, Unreachable
 from ansible_collections.prosaas.ops.plugins.module_utils._http import Answer
 from ansible_collections.prosaas.ops.plugins.modules import endpoint_check
@@ -101,7 +102,7 @@ def shipped() -> dict[str, Endpoint]:
     )
     assert read.error_messages == []
     return {
-        given["id"]: endpoint_check.endpoint_of(given, "", {"INTERNAL_SECRET": "x" * 32})
+        given["id"]: endpoint_of(given, "", {"INTERNAL_SECRET": "x" * 32})
         for given in read.validated_parameters["endpoints"]
     }
 
