@@ -1,99 +1,104 @@
 # Copyright (c) 2026, the prosaas.ops authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bad days of a deployment: what served before still serves, the message names the cause, the lock is free."""
+"""Bad days before the switch: nothing was touched, the message names cause and remedy, the lock is free, the next run works."""
 
 from __future__ import annotations
 
-import subprocess
-import time
-import typing as t
+import contextlib
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from demo_stack import DEMO, PROJECT, ROOT, Stack, run
+from demo_stack import PROJECT, Stack, run
+from deploy_faults import Running, completes_again, image_gone, is_as_it_was, release_of, says_why
+
+# The bad day, what the operator reads of its cause, and of the way out.
+BEFORE = {
+    "build_fails": (r"docker compose build failed.*forgotten\.txt", r"The whole log: \S+"),
+    "migration_fails": (r'The migration failed \(exit code 1\).*type "migration_fails" does not exist', "deploy again"),
+    "migration_skipped": ("exit code 0 without saying that it migrated", "Another migration may hold its lock"),
+}
 
 
-def serves_as_before(stack: Stack, done: t.Any, said: str) -> None:
-    assert done.code != 0
-    assert said in done.output
-    assert stack.served() == "1.3.0"
-    assert not stack.locked()
-    record = stack.record()
-    assert record["playbook"] == "deploy"
-    assert record["outcome"] in ("failed", "taken_back")
-    assert said in record["msg"], "the record says what the operator read"
-
-
-@pytest.mark.parametrize(
-    ("fault", "said"),
-    [
-        ("build_fails", "docker compose build failed"),
-        ("migration_fails", "The migration failed (exit code 1)"),
-    ],
-)
-def test_before_the_switch_nothing_is_touched(deployed: Stack, fault: str, said: str) -> None:
+@pytest.mark.parametrize("fault", BEFORE)
+def test_before_the_switch_nothing_is_touched(deployed: Stack, fault: str) -> None:
     before = deployed.ids()
     done = deployed.play("deploy", "-e", f"commit=bad/{fault}")
-    serves_as_before(deployed, done, said)
+    record = says_why(deployed, done, *BEFORE[fault])
+    assert record["outcome"] == "failed"
     assert "Nothing was switched" in done.output
-    assert deployed.ids() == before
-    assert deployed.record()["outcome"] == "failed"
+    assert deployed.ids() == before, "id and StartedAt of every container"
+    is_as_it_was(deployed)
 
 
-@pytest.mark.parametrize(
-    ("fault", "said"),
-    [
-        # Its web services stay healthy (see test_c_red_and_green), but the scheduler needs Flask, too, and says so.
-        ("dead_flask", "compose.scheduler."),
-        ("crash_loop", "compose.worker."),
-        ("never_healthy", "compose.prosaas-calls.state"),
-        ("webhook_unchecked", "webhook.unsigned"),
-    ],
-)
-def test_after_the_switch_it_is_taken_back(deployed: Stack, fault: str, said: str) -> None:
-    done = deployed.play("deploy", "-e", f"commit=bad/{fault}", "-e", "verify_health_window=12")
-    serves_as_before(deployed, done, said)
-    assert "Taken back: release" in done.output
-    assert deployed.record()["outcome"] == "taken_back"
-    assert run("git", "-C", PROJECT, "rev-parse", "HEAD").strip() == deployed.commit("main")
-    assert deployed.play("verify").code == 0
-
-
-def test_the_first_deployment_over_a_stack_started_by_hand_is_taken_back_too(deployed: Stack) -> None:
-    """What runs before the collection comes is kept as a release; here the collection's memory is taken away for that."""
-    state, aside = DEMO / "state", DEMO / "state.aside"
-    names = ("current.json", "releases")
-    aside.mkdir()
-    for name in names:
-        (state / name).rename(aside / name)
-    try:
-        done = deployed.play("deploy", "-e", "commit=bad/webhook_unchecked")
-        serves_as_before(deployed, done, "webhook.unsigned")
-        record = deployed.record()
-        assert (record["outcome"], record["release_before"]) == ("taken_back", None)
-        assert record["release_after"]["adopted"] or record["release_after"]["verified"]
-        assert record["release_after"]["commit"] == deployed.commit("main")
-    finally:
-        for name in names:
-            run("rm", "-rf", state / name)
-            (aside / name).rename(state / name)
-        aside.rmdir()
-    assert deployed.play("deploy").stats["failed"] == 0
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (["-e", "commit=no-such-branch"], "no-such-branch is no branch, tag or commit of origin"),
-        (["-e", '{"commit": 1234567}'], "Quote it"),
-        (["-e", '{"commit": "; rm -rf /"}'], "is no branch, tag or commit id"),
-        (["-e", "commit=--upload-pack=touch"], "is no branch, tag or commit id"),
-    ],
-)
-def test_a_commit_that_cannot_be_meant_is_refused(deployed: Stack, options: list[str], said: str) -> None:
+def test_and_the_next_deployment_has_nothing_to_do(deployed: Stack) -> None:
     before = deployed.ids()
-    serves_as_before(deployed, deployed.play("deploy", *options), said)
+    completes_again(deployed)
+    assert deployed.record()["outcome"] == "unchanged"
     assert deployed.ids() == before
+
+
+# What is asked for, and what the operator reads of cause and remedy.
+REFUSED = {
+    "unknown": (["-e", "commit=no-such-branch"], "no-such-branch is no branch, tag or commit of origin", "branch -r"),
+    "unknown id": (["-e", "commit=deadbeef"], "has no commit deadbeef", "log --oneline"),
+    "a number": (["-e", '{"commit": 1234567}'], "commit=1234567 arrived as a number", "Quote it"),
+    "an id that JSON turns into infinity": (["-e", '{"commit": 12e4567}'], "commit=inf arrived as a number", "Quote it"),
+    "a command": (["-e", '{"commit": "; rm -rf /"}'], "'; rm -rf /' is no branch, tag or commit id", "Give a name"),
+    "an option": (["-e", "commit=--upload-pack=touch"], "is no branch, tag or commit id", "Give a name"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_commit_that_cannot_be_meant_is_refused(deployed: Stack, name: str) -> None:
+    options, cause, remedy = REFUSED[name]
+    before = deployed.ids()
+    done = deployed.play("deploy", "--skip-tags", "preflight", *options)
+    assert says_why(deployed, done, cause, remedy)["outcome"] == "failed"
+    assert deployed.ids() == before
+    assert not deployed.locked()
+
+
+@pytest.mark.parametrize("content", ["commit: 1234567\n", json.dumps({"commit": 40200000, "reason": "asked by a form"})])
+def test_a_number_in_a_file_of_variables_or_from_a_survey_is_refused(deployed: Stack, tmp_path: Path, content: str) -> None:
+    """AWX hands the answers of a survey over as a file of JSON."""
+    path = tmp_path / "vars.yml"
+    path.write_text(content)
+    done = deployed.play("deploy", "--skip-tags", "preflight", "-e", f"@{path}")
+    says_why(deployed, done, r"commit=\d+ arrived as a number", "Quote it")
+    assert not deployed.locked()
+
+
+def test_an_ambiguous_commit_and_one_of_no_branch_are_refused(deployed: Stack) -> None:
+    """Two commits whose ids begin alike, as a big repository has them; the second one was never pushed."""
+    older = deployed.commit("v1.2.0")
+    with commit_like(older[:4]) as twin:
+        done = deployed.play("deploy", "--skip-tags", "preflight", "-e", json.dumps({"commit": older[:4]}))
+        says_why(deployed, done, f"{older[:4]} is ambiguous: .*{older[:12]}", "Give more digits")
+        done = deployed.play("deploy", "--skip-tags", "preflight", "-e", json.dumps({"commit": twin}))
+        says_why(deployed, done, f"{twin[:12]} is on no branch and no tag of origin", "Push it first")
+    is_as_it_was(deployed)
+
+
+@contextlib.contextmanager
+def commit_like(beginning: str) -> Iterator[str]:
+    """Put a commit into the project directory whose id begins as given; nothing leads to it."""
+    git = ["git", "-C", str(PROJECT)]
+    lines = run(*git, "cat-file", "commit", "HEAD")
+    for number in itertools.count():
+        content = f"{lines}{number}\n".encode()
+        twin = hashlib.sha1(b"commit %d\0" % len(content) + content).hexdigest()
+        if twin.startswith(beginning):
+            break
+    assert run(*git, "hash-object", "-w", "-t", "commit", "--stdin", input=content.decode()).strip() == twin
+    try:
+        yield twin
+    finally:
+        (PROJECT / ".git/objects" / twin[:2] / twin[2:]).unlink()
 
 
 def test_local_changes_are_refused_and_kept(deployed: Stack) -> None:
@@ -101,36 +106,40 @@ def test_local_changes_are_refused_and_kept(deployed: Stack) -> None:
     before = path.read_text()
     path.write_text("precious\n")
     try:
-        serves_as_before(deployed, deployed.play("deploy", "-e", "commit=v1.1.0"), "changed since the checkout: VERSION")
+        done = deployed.play("deploy", "-e", "commit=v1.1.0")
+        says_why(deployed, done, r"VERSION", "stash")
         assert path.read_text() == "precious\n"
     finally:
         path.write_text(before)
+    is_as_it_was(deployed)
 
 
-def test_two_deployments_at_once_do_not_meet(deployed: Stack) -> None:
-    """The second one is told who holds the host; the first one goes on."""
-    argv = [str(ROOT / ".venv/bin/ansible-playbook"), "playbooks/deploy.yml", "-i", "inventories/demo"]
-    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as first:
-        deadline = time.monotonic() + 60
-        while not deployed.locked() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        second = deployed.play("deploy")
-        output, _errors = first.communicate(timeout=300)
-    assert first.returncode == 0, output
-    assert second.code != 0
-    assert "This host is locked: demo on" in second.output and "prosaas_break_lease=" in second.output
+def test_a_rollback_whose_image_is_gone_is_refused(deployed: Stack, tmp_path: Path) -> None:
+    older, before = deployed.commit("v1.2.0"), deployed.ids()
+    with image_gone(release_of(older)["images"]["frontend"]["id"], tmp_path):
+        done = deployed.play("rollback", "-e", f"commit={older}", "-e", "reason=test")
+        says_why(deployed, done, "images of frontend are gone", f"deploy.yml -e commit={older[:12]}")
+        assert deployed.ids() == before
+        is_as_it_was(deployed)
+    assert deployed.play("rollback", "--check", "-e", f"commit={older}").code == 0, "and with it, it is possible again"
 
 
-def test_the_lease_of_a_killed_controller_is_taken_over(deployed: Stack) -> None:
-    argv = [str(ROOT / ".venv/bin/ansible-playbook"), "playbooks/deploy.yml", "-i", "inventories/demo"]
-    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:
-        deadline = time.monotonic() + 60
-        while not deployed.locked() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        killed.kill()
-    assert deployed.locked(), "it was killed while it held the lease"
-    time.sleep(3)  # what the killed run had started on the host ends by itself
-    done = deployed.play("deploy")
+def test_a_rollback_names_what_was_edited_in_the_environment_since(deployed: Stack) -> None:
+    with deployed.env_line("MAX_ACTIVE_CALLS", "11"):
+        done = deployed.play("rollback", "--check", "-e", "commit=v1.2.0")
     assert done.code == 0
-    assert not deployed.locked()
-    assert (DEMO / "state/records").is_dir()
+    assert "MAX_ACTIVE_CALLS" in done.output
+    assert "SECRET_KEY" not in done.output, "what is the same is not named"
+
+
+def test_two_deployments_at_once_do_not_meet(deployed: Stack, tmp_path: Path) -> None:
+    """The second one is told who holds the host; the first one goes on."""
+    first = Running(tmp_path / "first.log")
+    first.until(deployed.locked)
+    second = deployed.play("deploy")
+    ended = first.end()
+    assert ended.code == 0, ended.output
+    assert second.code != 0
+    assert "This host is locked: demo on" in second.output and f"process {first.process.pid}" in second.output
+    assert "prosaas_break_lease=" in second.output
+    is_as_it_was(deployed)
