@@ -26,6 +26,8 @@ _LINE = re.compile(r"#(?P<number>\d+) (?P<rest>.*)")
 _HEAD = re.compile(
     r"\[(?P<service>[^\s\]]+)(?P<stage>(?: [^\]]*?)?)(?: *(?P<step>\d+)/(?P<steps>\d+))?\] ?(?P<what>.*)"
 )
+# What the other services say when a build ends because of one of them.
+_CONSEQUENCE = re.compile(r"cancel|transport is closing|code = Unavailable")
 _ENDED = re.compile(r"(?P<how>DONE|CACHED|CANCELED|ERROR)\b:? ?(?P<text>.*)")
 _NAMED = re.compile(r"naming to (?P<image>\S+)(?: [0-9.]+s)? done")
 _EXIT_CODE = re.compile(r"exit code: \d+$")
@@ -124,7 +126,7 @@ class Steps:
 
     def _end(self, step: _Step, how: str, text: str) -> None:
         step.ended = True
-        if how == "ERROR" and self.failure is None and step.service and "cancel" not in text:
+        if how == "ERROR" and self.failure is None and step.service and not _CONSEQUENCE.search(text):
             code = _EXIT_CODE.search(text)
             self.failure = Failure(step.service, step.told, code[0] if code else _ending(text), list(step.printed))
         if step.position and 1 < step.position[0] == step.position[1]:

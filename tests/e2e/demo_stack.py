@@ -23,7 +23,7 @@ PLAYBOOK_SECONDS = 600
 # Short windows, so that a fault costs seconds; production's own are the roles' defaults.
 SHORT: dict[str, t.Any] = {
     **{"verify_health_deadline": 60, "verify_health_window": 4, "verify_endpoints_deadline": 15},
-    **{"deploy_start_window": 2, "deploy_watch_window": 5},
+    **{"deploy_start_window": 2, "deploy_prove_deadline": 12, "deploy_watch_window": 5},
 }
 
 

@@ -55,12 +55,19 @@ def test_the_failure_is_that_of_its_service_with_its_step_and_its_own_last_lines
     assert not any("compiled" in line for line in failure.lines), "worker printed that"
 
 
-def test_only_the_first_error_counts_and_what_was_cancelled_for_it_does_not() -> None:
+@pytest.mark.parametrize(
+    "consequence",
+    [
+        'process "make" did not complete: context canceled',
+        "rpc error: code = Unavailable desc = transport is closing",
+    ],
+)
+def test_only_the_first_error_counts_and_what_was_cancelled_for_it_does_not(consequence: str) -> None:
     steps = Steps(IMAGES, 0.0)
     for line in (
         "#4 [api 2/3] RUN make",
         "#5 [web 2/2] COPY forgotten.txt .",
-        '#4 ERROR: process "make" did not complete: context canceled',
+        f"#4 ERROR: {consequence}",
         '#5 ERROR: failed to compute cache key: "/forgotten.txt": not found',
         "#4 ERROR: exit code: 2",
     ):
