@@ -27,6 +27,7 @@ from ._deploy import Application
 from ._errors import OpsError, Unreachable
 from ._git import shown
 from ._schema import some
+from ._successors import needed_by
 
 Reasons = dict[str, list[str]]
 
@@ -68,8 +69,13 @@ def predict(
     differing = differences(released_model(app), after)
     if recreated is not None:
         # Without an image Compose was asked with another one's name: there, what differs in the model counts.
+        moving = {name for name, anew in recreated.items() if anew} | {one["service"] for one in app.store.superseded()}
         differing = {
-            name: differing.get(name, [_BY_HAND]) for name in containers if recreated.get(name, name in differing)
+            name: differing.get(name, [_BY_HAND])
+            for name in containers
+            if recreated.get(name, name in differing)
+            # Compose recreates what depends on a container that it recreates or removes, even if nothing about it changed.
+            and (name in differing or moving.isdisjoint(needed_by(after, [name])))
         }
     reasons: Reasons = {name: ["it is new"] for name in after["services"].keys() - containers.keys()}
     reasons.update({name: ["it is not in the model any more"] for name in containers.keys() - after["services"].keys()})

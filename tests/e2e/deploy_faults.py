@@ -37,7 +37,7 @@ def is_as_it_was(stack: Stack, version: str = "1.3.0") -> None:
     assert steered() == set(), "the proxy looks its upstreams up by itself again"
     is_one_release(containers())
     logged = run(*COMPOSE, "logs", "--no-color", "--tail", "1", cwd=PROJECT)
-    names = set(re.findall(r"^(?:\x1b\[2K)?(?:prosaasil-)?(\S+) +\|", logged, re.MULTILINE))
+    names = set(re.findall(r"^(?:prosaasil-)?(\S+) +\|", re.sub(r"\x1b\[\d*[A-Z]", "", logged), re.MULTILINE))
     assert names <= {f"{service}-1" for service in services()}, f"of the one container of a service each: {names}"
     assert {"nginx-1", "prosaas-api-1", "prosaas-calls-1", "worker-1"} <= names
     assert to_be_done() == []

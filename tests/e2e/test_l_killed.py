@@ -44,6 +44,7 @@ def until_free(stack: Stack, *options: str) -> Played:
 def kill_and_go_on(stack: Stack, log: Path, draw: random.Random, moment: str, killed: str, then: str, everything: bool) -> None:
     """Kill a deployment of ``killed`` at a moment, then deploy ``then``."""
     step, span = MOMENTS[moment]
+    before = stack.served()
     with Edge() as edge:
         run = Running(log, "--skip-tags", "preflight", "-e", f"commit={killed}", "-e", "deploy_watch_window=4")
         run.until_done(step)
@@ -59,7 +60,7 @@ def kill_and_go_on(stack: Stack, log: Path, draw: random.Random, moment: str, ki
     if not everything:
         assert edge.longest_gap() < OUTAGE_SECONDS
     assert edge.answers[-1][1] == RELEASED[then] and edge.answers[-1][0] > at
-    assert edge.versions() <= {"1.3.0", RELEASED[killed], RELEASED[then]}
+    assert edge.versions() <= {before, RELEASED[killed], RELEASED[then]}
     is_as_it_was(stack, RELEASED[then])
 
 
