@@ -64,13 +64,18 @@ class Outcome(t.NamedTuple):
 
 @dataclass
 class Report:
-    """What the domain hands back to the glue: checks, plus whatever else the module returns."""
+    """What the domain hands back to the glue: checks, plus whatever else the module returns.
+
+    Attributes:
+        noted: what the record keeps of a step besides its message and its checks.
+    """
 
     checks: list[Check] = field(default_factory=list)
     facts: dict[str, t.Any] = field(default_factory=dict)
     secrets: set[str] = field(default_factory=set)
     changed: bool = False
     diff: list[dict[str, str]] = field(default_factory=list)
+    noted: dict[str, t.Any] = field(default_factory=dict)
 
 
 @dataclass

@@ -197,7 +197,8 @@ def _leave(module: AnsibleModule, report: _check.Report, seconds: float) -> None
     if report.diff:
         result["diff"] = report.diff
     status = "failed" if stops else "changed" if report.changed else "ok"
-    _write_journal(module, {"status": status, **{key: result.get(key) for key in ("msg", "seconds", "checks")}})
+    said = {key: result.get(key) for key in ("msg", "seconds", "checks")}
+    _write_journal(module, {"status": status, **said, **report.noted})
     if stops and not module.params["gather"]:
         module.fail_json(**result)
     module.exit_json(**result)

@@ -107,6 +107,16 @@ def bring(site: Site, found: Mapping[str, Move], supersede: Callable[[Sequence[C
     return done
 
 
+def told(done: Brought) -> str:
+    """Say what was done, by how it was done."""
+    ways: dict[str, list[str]] = {}
+    for step in done.steps:
+        more = [f"away for {step['gap']:.1f} s"] if step.get("gap") else []
+        more += [f"cut: {', '.join(step['cut'])}"] if step.get("cut") else []
+        ways.setdefault(step["how"], []).append(step["service"] + (f" ({'; '.join(more)})" if more else ""))
+    return "; ".join(f"{how}: {', '.join(services)}" for how, services in ways.items()) or "nothing changed"
+
+
 def _stand_beside(
     site: Site, moves: Sequence[Move], done: Brought, supersede: Callable[[Sequence[Container]], None]
 ) -> None:

@@ -88,7 +88,8 @@ def settle(call: Call) -> Report:
     )
     left = _settle.would_change(compose, one_shots(compose.model()))
     checks = [_settle.drained(done), _settle.plain_start(left, done)]
-    return Report(checks, {"ended": done.ended, "kept": done.kept}, changed=bool(superseded))
+    what = {"ended": done.ended, "kept": done.kept}
+    return Report(checks, what, changed=bool(superseded), noted=what)
 
 
 def main() -> None:

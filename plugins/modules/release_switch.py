@@ -112,6 +112,11 @@ steps:
   returned: success
   type: list
   elements: dict
+msg:
+  description: The same in a sentence.
+  returned: success
+  type: str
+  sample: "beside: prosaas-api, prosaas-calls; replaced: worker (away for 1.2 s); ran: migrate"
 superseded:
   description: Names of the old containers that still run.
   returned: success
@@ -212,7 +217,10 @@ def switch(call: Call) -> Report:
     done = _switch.switch(app, target, foreseen, _gates(call, gate, facts), site_of, prepare)
     facts["ended"] = _journal.now()
     facts.update(release=done.release.id, steps=done.done.steps, superseded=[one.name for one in done.done.superseded])
-    return Report(facts=facts, secrets=app.secrets(), changed=True)
+    facts["msg"] = _rollout.told(done.done)
+    noted: dict[str, t.Any] = {"services": done.done.steps}
+    noted.update((name, facts[name]) for name in ("calls", "campaigns", "stashed", "restored") if name in facts)
+    return Report(facts=facts, secrets=app.secrets(), changed=True, noted=noted)
 
 
 def _gates(call: Call, gate: _gate.Gate, facts: dict[str, t.Any]) -> _switch.Gate:

@@ -229,8 +229,6 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-
-
 # -- faults of the host ------------------------------------------------------------------------------------------------
 @contextlib.contextmanager
 def image_gone(image: str, scratch: Path) -> Iterator[None]:

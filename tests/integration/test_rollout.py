@@ -24,6 +24,7 @@ from ansible_collections.prosaas.ops.plugins.module_utils._rollout import Brough
 from ansible_collections.prosaas.ops.plugins.module_utils._ways import Ways, ways_of
 from tiny import Stack, stack
 
+ROOT = Path(__file__).resolve().parents[2]
 FILES = Path(__file__).parent / "web"
 PORT = 20997
 WAYS = ways_of({"web": {"beside": True, "port": 8000, "drain": 60}, "worker": {"stop": 1}, "nginx": {"stop": 5}})
@@ -171,8 +172,25 @@ def get(path: str) -> tuple[int, str]:
     return answer.status, answer.read().decode()
 
 
+@pytest.fixture(params=["installed", pytest.param("sid", marks=pytest.mark.soak)])
+def compose_version(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The Compose of this machine; in the soak the newest that can be had, too."""
+    suite: str = request.param
+    if suite != "installed":
+        fetch = [str(ROOT / "tests/lib/compose_of"), suite]
+        fetched = subprocess.run(fetch, capture_output=True, text=True, timeout=600, check=False)
+        if fetched.returncode == 3:
+            pytest.skip(fetched.stderr.strip().splitlines()[-1])
+        assert fetched.returncode == 0, fetched.stderr
+        plugins = tmp_path / "docker/cli-plugins"
+        plugins.mkdir(parents=True)
+        (plugins / "docker-compose").symlink_to(fetched.stdout.strip())
+        monkeypatch.setenv("DOCKER_CONFIG", str(plugins.parent))
+    return suite
+
+
 @pytest.fixture()
-def world(tmp_path: Path) -> Iterator[World]:
+def world(tmp_path: Path, compose_version: str) -> Iterator[World]:
     with stack("rollout", tmp_path, services()) as project:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:

@@ -13,6 +13,7 @@ from ansible_collections.prosaas.ops.plugins.module_utils import _settle, _steer
 from ansible_collections.prosaas.ops.plugins.module_utils._compose import Compose, Project
 from ansible_collections.prosaas.ops.plugins.module_utils._engine import Container
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError
+from ansible_collections.prosaas.ops.plugins.module_utils._rollout import Brought, told
 from ansible_collections.prosaas.ops.plugins.module_utils._ways import Way, ways_of
 
 
@@ -172,6 +173,15 @@ def test_one_shots_start_again_with_every_plain_start(tmp_path: Path) -> None:
 )
 def test_what_a_plain_start_would_do_is_found(tmp_path: Path, line: str, found: list[str]) -> None:
     assert would_change(tmp_path, f"{DRY_RUN} DRY-RUN MODE -  {line}\n") == found
+
+
+def test_what_was_done_is_told_with_what_it_cost() -> None:
+    done = Brought()
+    done.note("api", "beside", 9.0)
+    done.note("worker", "replaced", 3.0, gap=1.25, cut=["default/4711"])
+    done.note("calls", "beside", 9.0)
+    assert told(done) == "beside: api, calls; replaced: worker (away for 1.2 s; cut: default/4711)"
+    assert told(Brought()) == "nothing changed"
 
 
 def test_what_is_kept_is_a_remark_and_what_a_plain_start_would_change_a_failure() -> None:
