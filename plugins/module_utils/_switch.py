@@ -105,25 +105,47 @@ def try_before(app: Application, target: Release, foreseen: Mapping[str, Sequenc
             f"{', '.join(named)} has a container_name, which rules out a second container while the first one serves.",
             "Remove container_name from the Compose files: Compose names containers by project and service.",
         )
+    kept = bound_to_others(site.model, site.engine.containers(site.project), foreseen)
+    if kept:
+        raise OpsError(
+            f"{', '.join(kept)} keeps data in a volume without a name and depends on other services: Compose alone hands such "
+            "a volume on, and would replace those services at the same time.",
+            "Give the volume a name in the Compose files.",
+        )
+    _end_trial(site)
     if site.proxy.service in foreseen and site.proxy_container():
         site.say(f"trying the new {site.proxy.service}")
         with as_after(app, target) as compose:
             _try_proxy(compose, site)
 
 
+def bound_to_others(
+    model: Mapping[str, t.Any], containers: Sequence[Container], changing: Collection[str]
+) -> list[str]:
+    """Return the services that will change, have a volume without a name, and depend on others."""
+    keeping = {one.service for one in containers if one.anonymous_volumes}
+    return sorted(name for name in keeping & set(changing) if (model["services"].get(name) or {}).get("depends_on"))
+
+
+def _trial(site: Site) -> str:
+    return f"{site.project}-{site.proxy.service}-trial"
+
+
+def _end_trial(site: Site) -> None:
+    if site.engine.inspect(_trial(site)):
+        site.engine.remove(_trial(site), force=True)
+
+
 def _try_proxy(compose: Compose, site: Site) -> None:
     """Start the new proxy on the same network with the same mounts, but without its ports and its name."""
-    name = f"{site.project}-{site.proxy.service}-trial"
-    left = site.engine.inspect(name)
-    if left:
-        site.engine.remove(left.id, force=True)
+    name = _trial(site)
     compose.run("run", "--detach", "--no-deps", "--name", name, site.proxy.service)
     try:
         deadline = time.monotonic() + site.limits.deadline
         while not _came_up(site, name, time.monotonic() > deadline):
             time.sleep(_PAUSE)
     finally:
-        site.engine.remove(name, force=True)
+        _end_trial(site)
 
 
 def _came_up(site: Site, name: str, late: bool) -> bool:

@@ -9,7 +9,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.prosaas.ops.plugins.module_utils import _settle, _steering, _successors
+from ansible_collections.prosaas.ops.plugins.module_utils import _settle, _steering, _successors, _switch
 from ansible_collections.prosaas.ops.plugins.module_utils._compose import Compose, Project
 from ansible_collections.prosaas.ops.plugins.module_utils._engine import Container
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError
@@ -83,6 +83,13 @@ def test_each_comes_after_what_it_needs() -> None:
 
 def test_what_is_needed_directly_or_not() -> None:
     assert _successors.needed_by(MODEL, ["nginx"]) == {"api", "front", "redis", "migrate"}
+
+
+def test_a_volume_without_a_name_binds_a_service_that_depends_on_others() -> None:
+    containers = [container(1, service=name, anonymous_volumes=("/data",)) for name in ("redis", "api")]
+    assert _switch.bound_to_others(MODEL, containers, ["redis", "api"]) == ["api"]
+    assert _switch.bound_to_others(MODEL, containers, ["redis"]) == []
+    assert _switch.bound_to_others(MODEL, [container(1, service="api")], ["api"]) == []
 
 
 PROXY = container(5, service="nginx", addresses={"net": "10.0.0.5"})
