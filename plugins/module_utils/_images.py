@@ -14,18 +14,27 @@ from collections.abc import Iterable
 from ._compose import Execute, explain
 
 
+_INSPECT = ("docker", "image", "inspect", "--format", "{{.Id}}")
+
+
 def image_ids(execute: Execute, references: Iterable[str]) -> dict[str, str]:
     """Return the id of each reference that exists on this host; those that do not are left out."""
     asked = sorted(set(references))
     if not asked:
         return {}
-    rc, out, err = execute(["docker", "image", "inspect", "--format", "{{.Id}}", *asked])
-    missing = {line.rpartition("no such image: ")[2] for line in err.lower().splitlines() if "no such image" in line}
-    found = [reference for reference in asked if reference.lower() not in missing]
-    # Names that are there come in the order in which they were asked for.
-    if len(found) != len(out.split()) or (rc and not missing):
+    if len(asked) > 1:
+        rc, out, _err = execute([*_INSPECT, *asked])
+        if rc == 0 and len(out.split()) == len(asked):
+            return dict(zip(asked, out.split()))
+    # One of them is missing, and engines differ in how they name it.
+    return {reference: found for reference in asked for found in [_image_id(execute, reference)] if found}
+
+
+def _image_id(execute: Execute, reference: str) -> str:
+    rc, out, err = execute([*_INSPECT, reference])
+    if rc and "no such image" not in err.lower():
         raise explain("docker image inspect", err, "")
-    return dict(zip(found, out.split()))
+    return out.strip() if rc == 0 else ""
 
 
 def tag(execute: Execute, image: str, name: str) -> None:
