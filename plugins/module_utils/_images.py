@@ -13,7 +13,6 @@ from collections.abc import Iterable
 
 from ._compose import Execute, explain
 
-
 _INSPECT = ("docker", "image", "inspect", "--format", "{{.Id}}")
 
 

@@ -31,7 +31,7 @@ GREEN = [
     ("deploy", ["--check", "-e", "commit=v1.1.0"]),
     ("backup", ["--check"]),
     ("rollback", ["--check"]),
-    ("deploy", ["-e", "commit=v1.2.0"]),
+    ("deploy", ["-e", "commit=v1.2.0", "-e", "deploy_watch_window=2"]),
     ("rollback", ["-e", "reason=canary"]),
 ]
 FAILING = [
