@@ -169,6 +169,7 @@ from ansible_collections.prosaas.ops.plugins.module_utils import (
 from ansible_collections.prosaas.ops.plugins.module_utils._capacity import Store
 from ansible_collections.prosaas.ops.plugins.module_utils._check import Report
 from ansible_collections.prosaas.ops.plugins.module_utils._deploy import RELEASE_OPTIONS, Application
+from ansible_collections.prosaas.ops.plugins.module_utils._engine import Engine
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError
 from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, run_module
 from ansible_collections.prosaas.ops.plugins.module_utils._ways import ways_of
@@ -231,7 +232,9 @@ def _gates(call: Call, gate: _gate.Gate, facts: dict[str, t.Any]) -> _switch.Gat
     def enter(services: Collection[str]) -> Iterator[Callable[[], None]]:
         with ExitStack() as stack:
             renew: Callable[[], None] = _nothing
-            if any(ways[service].all_calls for service in services):
+            # What does not run yet carries no call, as before the first start.
+            running = {one.service for one in Engine.connect().containers(call.params["project"]) if one.running}
+            if any(ways[service].all_calls for service in running.intersection(services)):
                 passed = stack.enter_context(_gate.silence(gate, call.progress))
                 facts["calls"], renew = passed.facts(), passed.renew
             if gate.campaigns.meets(services):
