@@ -53,6 +53,16 @@ def untag(execute: Execute, name: str) -> bool:
     return rc == 0
 
 
+def used(execute: Execute, project: str) -> set[str]:
+    """Return the ids of the images that containers of a project were made of, stopped ones included."""
+    rc, out, err = execute(["docker", "ps", "-aq", "--filter", f"label=com.docker.compose.project={project}"])
+    if rc == 0 and out.split():
+        rc, out, err = execute(["docker", "inspect", "--format", "{{.Image}}", *out.split()])
+    if rc:
+        raise explain("docker inspect", err, "Run it again: a container went away while it was looked at.")
+    return set(out.split())
+
+
 def running(execute: Execute, project: str) -> dict[str, dict[str, str]]:
     """Return ``{service: {image, name, state}}`` of a Compose project's containers, one-shots included, runs left out."""
     filters = [f"label=com.docker.compose.project={project}", "label=com.docker.compose.oneoff=False"]

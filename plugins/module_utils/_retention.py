@@ -24,18 +24,19 @@ def keep(
 ) -> tuple[Release | None, list[str], bool]:
     """Mark the serving release as verified, end the switch, and let go of releases beyond the retention.
 
-    The schema that it was verified on is kept with it: a later rollback asks for it. Returns the release, the ids of
-    those that were (or would be) let go, and whether anything was to be done.
+    Only a release that has just proven itself lets others go. The schema that it was verified on is kept with it: a later
+    rollback asks for it. Returns the release, the ids of those that were (or would be) let go, and whether anything was
+    to be done.
     """
     current = app.store.current()
     if current is None:
         if check_mode:
             return None, [], True
         raise OpsError("No release serves on this host.", "Deploy one first.")
-    spare = superfluous(app, current, retention)
     read = _schema.recorded(schema, _dotenv.values(app.env_path()))
     known = current.schema if read is None else read
-    due = bool(spare or not current.verified or known != current.schema or app.store.unfinished_switch())
+    due = bool(not current.verified or known != current.schema or app.store.unfinished_switch())
+    spare = _unused(app, superfluous(app, current, retention), current) if due else []
     if due and not check_mode:
         app.store.put(replace(current, verified=_journal.now(), schema=known))
         app.store.end_switch()
@@ -43,6 +44,14 @@ def keep(
         for release in spare:
             let_go(app, release)
     return current, [release.id for release in spare], due
+
+
+def _unused(app: Application, releases: list[Release], current: Release) -> list[Release]:
+    """Leave out what old containers still run with: calls end on them, and it goes the next time."""
+    if not releases:
+        return []
+    old = _images.used(app.execute, app.project.name) - {image["id"] for image in current.images.values()}
+    return [r for r in releases if old.isdisjoint(image["id"] for image in r.images.values())]
 
 
 def superfluous(app: Application, current: Release, retention: int) -> list[Release]:
