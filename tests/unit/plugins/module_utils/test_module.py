@@ -13,7 +13,8 @@ import pytest
 
 # A module's work: it starts a program, as all of ours do, and both live on when ssh hangs up.
 WORK = """
-import subprocess
+import signal, subprocess
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
 from ansible_collections.prosaas.ops.plugins.module_utils import _module
 if {mutates}:
     _module._outlive_the_connection()
