@@ -148,9 +148,12 @@ class Socket:
             raise Lost(f"handshake: status {status}")
         return cls(connection, answered)
 
-    def send(self, text: str, kind: int = TEXT) -> None:
+    def send(self, text: str) -> None:
+        self._send(TEXT, text.encode())
+
+    def _send(self, kind: int, payload: bytes) -> None:
         try:
-            self.connection.writer.write(frame(kind, text.encode()))
+            self.connection.writer.write(frame(kind, payload))
         except OSError as error:
             raise Lost(_reason(error)) from error
 
@@ -164,7 +167,7 @@ class Socket:
             if kind == CLOSE:
                 raise Lost(f"stream: closed with {struct.unpack('!H', payload[:2])[0] if payload else 'no code'}")
             if kind == PING:
-                self.send(payload.decode(errors="replace"), PONG)
+                self._send(PONG, payload)  # byte for byte: a server ends a stream whose pong is another
             if kind == TEXT:
                 return payload.decode()
 

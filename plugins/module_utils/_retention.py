@@ -21,17 +21,17 @@ from ._release import Release
 
 def keep(
     app: Application, retention: int, schema: Mapping[str, t.Any], check_mode: bool
-) -> tuple[Release | None, list[str], bool]:
+) -> tuple[Release | None, list[str], list[str], bool]:
     """Mark the serving release as verified, end the switch, and let go of releases beyond the retention.
 
     Only a release that has just proven itself lets others go. The schema that it was verified on is kept with it: a later
-    rollback asks for it. Returns the release, the ids of those that were (or would be) let go, and whether anything was
-    to be done.
+    rollback asks for it. Returns the release, the ids of those that were (or would be) let go, why others that were to
+    go are still there (which fails nothing: they go the next time), and whether anything was to be done.
     """
     current = app.store.current()
     if current is None:
         if check_mode:
-            return None, [], True
+            return None, [], [], True
         raise OpsError("No release serves on this host.", "Deploy one first.")
     read = _schema.recorded(schema, _dotenv.values(app.env_path()))
     known = current.schema if read is None else read
@@ -41,9 +41,13 @@ def keep(
         app.store.put(replace(current, verified=_journal.now(), schema=known))
         app.store.end_switch()
         _build.unstage(app, current.commit)
-        for release in spare:
+    remarks = {}
+    for release in spare if not check_mode else ():
+        try:
             let_go(app, release)
-    return current, [release.id for release in spare], due
+        except OpsError as error:
+            remarks[release.id] = f"{release.id} stays for now: {error.problem}"
+    return current, [r.id for r in spare if r.id not in remarks], list(remarks.values()), due
 
 
 def _unused(app: Application, releases: list[Release], current: Release) -> list[Release]:
@@ -67,9 +71,18 @@ def superfluous(app: Application, current: Release, retention: int) -> list[Rele
 
 
 def let_go(app: Application, release: Release) -> None:
-    """Forget a release; its image names go too, unless another release still needs them."""
+    """Forget a release. Its images lose the names that it gave them, where they still are what it named.
+
+    Another release of the same commit has the same names, on other images where it was built anew; those stay.
+    """
+    others = [other for other in app.store.all() if other.id != release.id]
+    needed = {image["id"] for other in others for image in other.images.values()}
+    named = {
+        _build.tagged(image["name"], release.commit): image["id"]
+        for image in release.images.values()
+        if image["id"] not in needed
+    }
+    found = _images.image_ids(app.execute, named)
+    for name in sorted(name for name, image in named.items() if found.get(name) == image):
+        _images.untag(app.execute, name)
     shutil.rmtree(app.store.path(release.id))
-    needed = {image["id"] for other in app.store.all() for image in other.images.values()}
-    for image in release.images.values():
-        if image["id"] not in needed:
-            _images.untag(app.execute, _build.tagged(image["name"], release.commit))

@@ -52,6 +52,12 @@ let_go:
   returned: success
   type: list
   elements: str
+remarks:
+  description: Why releases that were to go are still there, a sentence each. They go the next time.
+  returned: success
+  type: list
+  elements: str
+  version_added: 0.2.0
 """
 
 from ansible_collections.prosaas.ops.plugins.module_utils import _retention, _schema
@@ -65,8 +71,13 @@ OPTIONS = {**RELEASE_OPTIONS, "retention": {"type": "int", "default": 5}, "schem
 def keep(call: Call) -> Report:
     app = Application(call.params, call.execute, call.check_mode)
     call.hide(app.secrets())
-    release, let_go, changed = _retention.keep(app, call.params["retention"], call.params["schema"], call.check_mode)
-    return Report(facts={"release": release.id if release else "", "let_go": let_go}, changed=changed)
+    release, gone, remarks, changed = _retention.keep(
+        app, call.params["retention"], call.params["schema"], call.check_mode
+    )
+    for remark in remarks:
+        call.progress(remark)
+    facts = {"release": release.id if release else "", "let_go": gone, "remarks": remarks}
+    return Report(facts=facts, changed=changed)
 
 
 def main() -> None:

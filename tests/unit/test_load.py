@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 from report import Seen, failures, longest_gap, served_from
-from wire import CROSSED_SECONDS, Answer, Connection, Idle, Lost
+from wire import CROSSED_SECONDS, PING, PONG, Answer, Connection, Idle, Lost, Socket
 
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Release: 1.3.0\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
@@ -107,3 +107,25 @@ def test_version_is_served_when_every_route_gave_nothing_else_for_long_enough() 
 def test_failures_are_counted_by_second_route_and_reason() -> None:
     seen = [*every(0.25, 3, 4, "", problem="reset"), *every(0.5, 0, 3, "old")]
     assert failures(seen) == [{"second": 3, "route": "a", "reason": "reset", "count": 4}]
+
+
+def test_pong_carries_the_bytes_of_its_ping() -> None:
+    """A server takes any other for a dead line, and ends the stream."""
+    payload, pongs = bytes(range(124, 132)), []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(bytes([0x80 | PING, len(payload)]) + payload)
+        head = await reader.readexactly(6)
+        pongs.append((head[0] & 15, bytes(byte ^ head[2 + at % 4] for at, byte in enumerate(await reader.readexactly(8)))))
+        writer.close()
+
+    async def talk() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server:
+            connection = Connection(*await asyncio.open_connection(*server.sockets[0].getsockname()))
+            with pytest.raises(Lost):
+                await Socket(connection, {}).receive()
+            connection.close()
+
+    asyncio.run(talk())
+    assert pongs == [(PONG, payload)]
