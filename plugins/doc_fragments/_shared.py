@@ -315,10 +315,71 @@ options:
         default: 600
 """
 
+    CALL_MARKS = r"""
+options:
+  project:
+    description: Name of the Compose project. Empty where neither log, Redis nor database are to be looked at.
+    type: str
+    default: ''
+  log_service:
+    description: Service whose log tells of calls.
+    type: str
+    default: ''
+  redis_service:
+    description: Service whose container is the Redis with the slots of calls.
+    type: str
+    default: redis
+  redis_port:
+    description: Port of the Redis inside its container.
+    type: int
+    default: 6379
+  redis_db:
+    description: Number of the database.
+    type: int
+    default: 0
+  set_key:
+    description: Key of the set of taken slots.
+    type: str
+    default: calls:active
+  slot_key:
+    description: Key that exists as long as one slot is live; V({member}) stands for the member of the set.
+    type: str
+    default: calls:active:{member}
+  limit_variable:
+    description: Variable in O(env_file) that holds the number of slots.
+    type: str
+    default: ''
+  limit_default:
+    description: The number of slots where O(limit_variable) is not set. V(0) when nobody knows.
+    type: int
+    default: 0
+  database:
+    description: Where to look for rows, as one entry of O(prosaas.ops.postgres_check#module:connections).
+    type: dict
+  trace_columns:
+    description: Patterns of C(table.column) in which the id of a call may stand.
+    type: list
+    elements: str
+    default: []
+  sslmodes:
+    description: Values of C(sslmode) that are taken as they are; any other becomes V(require).
+    type: list
+    elements: str
+    default: [require, verify-ca, verify-full]
+  database_ca_path:
+    description: File with CA certificates on this host, for an C(sslrootcert) that is there in the containers only.
+    type: path
+    default: ''
+  database_timeout:
+    description: Seconds that one answer of the database may take.
+    type: int
+    default: 5
+"""
+
     ENDPOINTS = r"""
 options:
   endpoints:
-    description: What to ask, and what is accepted.
+    description: What to ask, and what is accepted. An entry takes the place of an earlier one with the same id.
     type: list
     elements: dict
     suboptions:
@@ -359,8 +420,21 @@ options:
         description: What to do when it fails.
         type: str
         default: Look at the log of the service that answers this URL.
+      assets:
+        description:
+          - Whether all that the answer, a web page, names must load, too. Scripts, styles, icons, images and what is preloaded
+            from the same host are asked for, and must have a type that fits. A web page in their place is the index of a
+            frontend that lacks them.
+        type: bool
+        default: false
+        version_added: 0.2.0
+      certificate_days:
+        description: Days that the certificate which is served must have left, else V(warn). With V(0) it is not looked at.
+        type: int
+        default: 0
+        version_added: 0.2.0
       any_of:
-        description: The shapes of which the answer must have one.
+        description: The shapes of which the answer must have one. Of an endpoint without one nothing is asked.
         type: list
         elements: dict
         required: true

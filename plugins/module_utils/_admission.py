@@ -178,7 +178,7 @@ def closed(connect: t.Callable[[], Store], run: str, limit: int) -> Iterator[Adm
         limit: how many slots there are: as many members make it full, whatever ends meanwhile.
     """
     sweep(connect())
-    with _signals_raised():
+    with signals_raised():
         admission = Admission(connect, run, limit)
         done = threading.Event()
         thread = threading.Thread(target=_go_on, args=(admission, done), daemon=True)
@@ -206,7 +206,7 @@ def _go_on(admission: Admission, done: threading.Event) -> None:
 
 
 @contextmanager
-def _signals_raised() -> Iterator[None]:
+def signals_raised() -> Iterator[None]:
     """Turn the signals that would end this process at once into an exception; one that is ignored stays so."""
 
     def leave(number: int, _frame: object) -> t.NoReturn:

@@ -32,6 +32,9 @@ FILLER = "prosaas-ops:"  # begins the members that are no work, and goes on with
 # Atomic in Redis: a slot that has been taken again in the meantime is left alone.
 _RELEASE = "if redis.call('EXISTS', KEYS[2]) == 0 then return redis.call('SREM', KEYS[1], ARGV[1]) end return 0"
 
+RELEASE = "ansible-playbook prosaas.ops.verify --tags verify_capacity -e verify_capacity_release_leaked=true"
+SEE = "See capacity.endpoint"
+
 Answered = t.TypeVar("Answered")
 
 
@@ -171,7 +174,7 @@ class Store:
         except redis.exceptions.AuthenticationError:
             raise OpsError(f"{self._where} refuses the password.", "Correct the Redis URL.") from None
         except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError):
-            raise OpsError(f"{self._where} does not answer, so the slots are not known.", "Look at its log.") from None
+            raise OpsError(f"{self._where} does not answer.", "Look at its log.") from None
         except (redis.exceptions.RedisError, ValueError) as error:
             raise OpsError(f"{self._where} refused: {error}", "Look at what is stored there.") from None
 
@@ -236,10 +239,9 @@ def examine(
     found = {
         "redis": Outcome(PASS, pong),
         "endpoint": heard,
-        "limit": judge_limit(said, wanted) if said else Outcome(UNKNOWN, "the application does not tell it"),
-        "slots": judge_slots(slots),
+        "limit": judge_limit(said, wanted) if said else Outcome(UNKNOWN, "the application does not tell it", SEE),
         "leaked": told_release(slots, released, preview) if releasable else judge_leaked(slots, keys),
-        "free": judge_free(slots, limit) if limit else Outcome(UNKNOWN, "the limit is not known"),
+        "free": judge_free(slots, limit) if limit else Outcome(UNKNOWN, "the limit is not known", SEE),
         "admission": told_opened(slots, preview) if left_behind else judge_admission(slots),
     }
     checks = [Check(f"capacity.{name}", title, *found[name]) for name, title in TITLES.items()]
@@ -258,8 +260,7 @@ TITLES = {
     "redis": "Redis answers",
     "endpoint": "The application counts what Redis holds",
     "limit": "The limit is the configured one",
-    "slots": "Slots are free, or taken by live work",
-    "leaked": "No slot is leaked",
+    "leaked": "Every slot that is taken belongs to live work",
     "free": "There is room for more",
     "admission": "New work is let in",
 }
@@ -268,17 +269,23 @@ TITLES = {
 def unread(error: OpsError) -> Report:
     """Report that Redis could not be read: a failure, or unknown where even the engine is away; never 0 slots."""
     away = isinstance(error, Unreachable)
-    outcomes = dict.fromkeys(TITLES, Outcome(UNKNOWN, "Redis was not read"))
+    outcomes = dict.fromkeys(TITLES, Outcome(UNKNOWN, "Redis was not read", "See capacity.redis"))
     outcomes["redis"] = Outcome(UNKNOWN if away else FAIL, error.problem, error.remedy)
     return Report([Check(f"capacity.{name}", title, *outcomes[name]) for name, title in TITLES.items()])
 
 
-def wanted_limit(values: Mapping[str, str], variable: str, default: int) -> Wanted:
+def wanted_limit(values: Mapping[str, str], variable: str, default: int, fallback: str = "") -> Wanted:
     """Return what the environment file says the limit is, else what the application takes without it."""
-    written = values.get(variable) or ""
-    if written.strip().isdigit():
-        return Wanted(int(written), variable)
+    found, other = (_number(values.get(name)) for name in (variable, fallback))
+    if found is not None:
+        return Wanted(found, variable)
+    if other is not None:
+        return Wanted(other, f"{fallback}, as {variable} has no number,")
     return Wanted(default or None, f"the default, as {variable} has no number," if variable else "the configuration")
+
+
+def _number(written: str | None) -> int | None:
+    return int(written) if written and written.strip().isdigit() else None
 
 
 def ask_while_it_moves(store: Store, claim: t.Callable[[], Claim], before: int) -> tuple[Claim | None, Outcome]:
@@ -310,7 +317,7 @@ def judge_admission(slots: Slots) -> Outcome:
         return Outcome(WARN, said, "Wait until it has ended; when it is gone, this ends within a minute.")
     if slots.abandoned:
         said = f"admission is still closed by {slots.closed_by}, which is gone: its {len(slots.abandoned)} members stay"
-        return Outcome(FAIL, said, "Remove them: run capacity_check with release_leaked=true")
+        return Outcome(FAIL, said, f"Remove them: {RELEASE}")
     return Outcome(PASS, "it is open")
 
 
@@ -321,22 +328,15 @@ def told_opened(slots: Slots, preview: bool) -> Outcome:
     return Outcome(WARN, f"{said}; it was opened", "Look at the record of that run.")
 
 
-def judge_slots(slots: Slots) -> Outcome:
-    if not slots.total:
-        return Outcome(PASS, "0: no slot is taken")
-    if slots.live:
-        return Outcome(PASS, f"{slots.total} taken, {len(slots.live)} of them live: work is going on")
-    return Outcome(WARN, f"{slots.total} taken, none of them live", "See the check of leaked slots.")
-
-
 def judge_leaked(slots: Slots, keys: Keys) -> Outcome:
     if not slots.leaked:
-        return Outcome(PASS, f"every one of {slots.total} slots has its key" if slots.total else "no slot is taken")
+        said = f"{slots.total} taken, every one live: work is going on"
+        return Outcome(PASS, said if slots.total else "0: no slot is taken")
     if slots.evicted:
         by_hand = f"Compare with the work that is in progress, then: redis-cli SREM {keys.members} {slots.leaked[0]}"
         said = f"{_leaked(slots)}, or Redis threw their keys out: it has evicted {slots.evicted}"
         return Outcome(UNKNOWN, said, by_hand)
-    return Outcome(FAIL, _leaked(slots), "Release them: run capacity_check with release_leaked=true")
+    return Outcome(FAIL, _leaked(slots), f"Release them: {RELEASE}")
 
 
 def told_release(slots: Slots, released: Sequence[str], preview: bool) -> Outcome:
@@ -351,7 +351,7 @@ def told_release(slots: Slots, released: Sequence[str], preview: bool) -> Outcom
 def _leaked(slots: Slots) -> str:
     more = len(slots.leaked) - 5
     names = ", ".join(slots.leaked[:5]) + (f" and {more} more" if more > 0 else "")
-    return f"{len(slots.leaked)} of {slots.total} slots are leaked ({names})"
+    return f"{len(slots.leaked)} of {slots.total} taken slots are leaked ({names})"
 
 
 def judge_claim(claim: Claim, before: int, after: int) -> Outcome:
@@ -372,7 +372,7 @@ def judge_limit(claim: Claim, wanted: Wanted) -> Outcome:
         return Outcome(UNKNOWN, said, f"Set it in {wanted.source}.")
     if claim.limit != wanted.limit:
         said = f"it is {claim.limit}, {wanted.source} says {wanted.limit}"
-        return Outcome(FAIL, said, "Recreate the service, so that it reads its environment.")
+        return Outcome(FAIL, said, "Deploy, so that the service starts anew with it.")
     return Outcome(PASS, f"{wanted.limit}, as in {wanted.source}")
 
 
@@ -385,4 +385,4 @@ def judge_free(slots: Slots, limit: int) -> Outcome:
     if len(slots.live) >= limit:
         return Outcome(WARN, f"all {limit} are taken by live work: more is turned away", "Wait, or raise the limit.")
     said = f"all {limit} are taken, {len(slots.leaked)} of them leaked: more is turned away"
-    return Outcome(FAIL, said, "Release the leaked slots: run capacity_check with release_leaked=true")
+    return Outcome(FAIL, said, f"Release the leaked slots: {RELEASE}")

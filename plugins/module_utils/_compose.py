@@ -80,6 +80,15 @@ class Compose:
         rc, out, err = self._execute(self.argv(*arguments), cwd=str(self.project.directory))
         return (rc, self._masked(out), self._masked(err)) if rc else (rc, out, err)
 
+    def try_on(self, model: Mapping[str, t.Any], *arguments: str) -> tuple[int, str]:
+        """Run a subcommand on a resolved model in place of the files; return its exit code and what it printed.
+
+        The model goes through standard input, since it holds every value of ``.env``.
+        """
+        where = ["--project-directory", str(self.project.directory), "-p", self.project.name, "-f", "-"]
+        rc, out, _err = self._execute(["docker", "compose", *where, *arguments], data=json.dumps(model))
+        return rc, out
+
     def _masked(self, printed: str) -> str:
         """Mask what Compose quotes of the environment file when it complains about it, pieces of values included."""
         try:

@@ -11,17 +11,22 @@ Private to prosaas.ops: not for use by other collections, may change without not
 
 from __future__ import annotations
 
+import datetime
+import itertools
 import json
 import time
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from ._check import FAIL, PASS, UNKNOWN, Check, Outcome, Report, timed
+from . import _assets
+from ._check import FAIL, PASS, UNKNOWN, WARN, Check, Outcome, Report, timed
 from ._condition import SHOWN, Condition
 from ._errors import OpsError, Unreachable
 from ._http import Answer, Client
+
+DAY = 86400
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,12 @@ class Shape:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What is asked, and the shapes that are accepted; header values may be secret."""
+    """What is asked, and the shapes that are accepted; header values may be secret.
+
+    Attributes:
+        assets: whether all that the answer, a page, names must load, too.
+        certificate_days: days that the certificate that is served must have left; 0 to look at none.
+    """
 
     id: str
     title: str
@@ -106,6 +116,8 @@ class Endpoint:
     address: str = ""
     service: str = ""
     remedy: str = ""
+    assets: bool = False
+    certificate_days: int = 0
 
 
 def judge(endpoint: Endpoint, answer: Answer) -> Outcome:
@@ -124,16 +136,48 @@ def judge(endpoint: Endpoint, answer: Answer) -> Outcome:
 
 def ask(endpoint: Endpoint, http: Client, address_of: Callable[[str], str]) -> Outcome:
     """Ask once. No answer is a failed endpoint: that it answers is what is to be proven."""
-    url = endpoint.url
+    try:
+        answer = answered(endpoint, endpoint.url, http, address_of)
+    except Unreachable as error:
+        return Outcome(FAIL, error.problem, endpoint.remedy or error.remedy)
+    return judge(endpoint, answer)
+
+
+def answered(endpoint: Endpoint, url: str, http: Client, address_of: Callable[[str], str]) -> Answer:
+    """Return the answer to one URL of an endpoint's site."""
     if endpoint.service:
         parts = urllib.parse.urlsplit(url)
         port = f":{parts.port}" if parts.port else ""
         url = urllib.parse.urlunsplit(parts._replace(netloc=f"{_bracketed(address_of(endpoint.service))}{port}"))
-    try:
-        answer = http.send(url, headers=endpoint.headers, address=endpoint.address)
-    except Unreachable as error:
-        return Outcome(FAIL, error.problem, endpoint.remedy or error.remedy)
-    return judge(endpoint, answer)
+    return http.send(url, headers=endpoint.headers, address=endpoint.address)
+
+
+def ask_assets(endpoint: Endpoint, http: Client, address_of: Callable[[str], str]) -> Outcome:
+    """Ask for the page, and for all that it names."""
+    patient = replace(http, max_body=_assets.LARGEST)
+
+    def fetch(url: str) -> Answer:
+        return answered(endpoint, url, patient, address_of)
+
+    return _assets.look(fetch(endpoint.url), endpoint.url, fetch, endpoint.remedy)
+
+
+def ask_certificate(endpoint: Endpoint, http: Client, address_of: Callable[[str], str]) -> Outcome:
+    """Look at the certificate that is served: the connection has verified it, and what it cannot verify it refuses."""
+    found = answered(endpoint, endpoint.url, http, address_of).certificate
+    if found is None:
+        return Outcome(FAIL, f"{endpoint.url} is not served over TLS", "Write its URL with https.")
+    return judge_days(found.not_before, found.not_after, found.names, endpoint.certificate_days)
+
+
+def judge_days(start: datetime.datetime, end: datetime.datetime, names: Sequence[str], least: int) -> Outcome:
+    """Judge the days left. One that still holds is no reason to take a deployment back, so too few are a warning."""
+    left = (end - datetime.datetime.now(datetime.timezone.utc)).total_seconds() / DAY
+    whole = (end - start).total_seconds() / DAY
+    said = f"valid until {end:%Y-%m-%d}, {left:.0f} of {whole:.0f} days are left, for {', '.join(names)}"
+    if left < least:
+        return Outcome(WARN, f"{said}; {least} are wanted", "Renew it, and have the proxy read it again.")
+    return Outcome(PASS, said)
 
 
 def _bracketed(address: str) -> str:
@@ -175,13 +219,33 @@ def inspect(
     """Ask all endpoints side by side, each until it passes once or the common deadline is over."""
     deadline = time.monotonic() + deadline_seconds
 
-    def check(endpoint: Endpoint) -> Check:
-        return timed(
-            endpoint.id,
-            endpoint.title,
-            endpoint.item,
-            lambda: until_met(lambda: ask(endpoint, http, address_of), deadline),
-        )
+    def check(endpoint: Endpoint) -> list[Check]:
+        def itself() -> Outcome:
+            return until_met(lambda: ask(endpoint, http, address_of), deadline)
+
+        found = [timed(endpoint.id, endpoint.title, endpoint.item, itself)]
+        met = found[0].status == PASS
+        if endpoint.certificate_days:
+            title = f"{endpoint.title}: the certificate is valid, and lasts"
+            found.append(timed(f"{endpoint.id}.certificate", title, (), lambda: certificate(endpoint)))
+        if endpoint.assets:
+            title = f"{endpoint.title}: all that it names loads"
+            found.append(timed(f"{endpoint.id}.assets", title, (), lambda: assets(endpoint, met)))
+        return found
+
+    def certificate(endpoint: Endpoint) -> Outcome:
+        try:
+            return ask_certificate(endpoint, http, address_of)
+        except Unreachable:
+            return _missing(endpoint)
+
+    def assets(endpoint: Endpoint, met: bool) -> Outcome:
+        return until_met(lambda: ask_assets(endpoint, http, address_of), deadline) if met else _missing(endpoint)
 
     with ThreadPoolExecutor(max_workers=max(1, min(16, len(endpoints)))) as pool:
-        return Report(checks=list(pool.map(check, endpoints)), secrets=secrets or set())
+        found = itertools.chain.from_iterable(pool.map(check, endpoints))
+        return Report(checks=list(found), secrets=secrets or set())
+
+
+def _missing(endpoint: Endpoint) -> Outcome:
+    return Outcome(UNKNOWN, f"it needs the answer of {endpoint.url}: see {endpoint.id}", "Mend that first.")

@@ -55,8 +55,15 @@ ENDPOINTS: dict[str, t.Any] = {
         "secret_headers": {"type": "dict", "default": {}, "no_log": False},
         "remedy": {"type": "str", "default": "Look at the log of the service that answers this URL."},
         "any_of": {"type": "list", "elements": "dict", "required": True, "options": _SHAPE},
+        "assets": {"type": "bool", "default": False},
+        "certificate_days": {"type": "int", "default": 0},
     },
 }
+
+
+def in_force(given: Sequence[Mapping[str, t.Any]]) -> list[Mapping[str, t.Any]]:
+    """Return the endpoints to ask: a later one takes the place of an earlier one of its id, or takes it away."""
+    return [one for one in {one["id"]: one for one in given}.values() if one["any_of"]]
 
 
 def header_secrets(given: Sequence[Mapping[str, t.Any]], env_file: str) -> dict[str, str]:
@@ -76,6 +83,8 @@ def endpoint_of(given: Mapping[str, t.Any], address: str, secrets: Mapping[str, 
         address="" if given["service"] else given["address"] or address,
         headers={**given["headers"], **{name: secrets[variable] for name, variable in given["secret_headers"].items()}},
         remedy=given["remedy"],
+        assets=given["assets"],
+        certificate_days=given["certificate_days"],
         shapes=[_shape_of(shape) for shape in given["any_of"]],
     )
 

@@ -13,11 +13,12 @@ import re
 import threading
 import time
 import typing as t
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ._errors import OpsError, Unreachable
+from ._logs import lines
 
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
@@ -27,8 +28,9 @@ WORKING_DIR = "com.docker.compose.project.working_dir"
 CONFIG_HASH = "com.docker.compose.config-hash"
 
 _ACTIONS = ("create", "start", "die", "oom", "destroy", "pause", "unpause", "health_status")
-_LONGEST_LINE = 1 << 16
 _LAST_LINES = 50_000
+_LOG_BLOCK = 1 << 18
+_LOG_TIMEOUT = (20, 600)  # seconds: the engine reads to the moment that was asked for before it answers
 _ANONYMOUS = re.compile(r"[0-9a-f]{64}")
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
@@ -55,6 +57,8 @@ class Container:
     status: str = "created"
     health: str = ""
     health_output: str = ""
+    health_code: int = 0
+    health_failures: int = 0
     exit_code: int = 0
     oom_killed: bool = False
     restart_count: int = 0
@@ -118,6 +122,8 @@ def container_of(inspected: Mapping[str, t.Any]) -> Container:
         status=state["Status"],
         health="" if health.get("Status") in (None, "none") else health["Status"],
         health_output=(probes[-1].get("Output") or "").strip() if probes else "",
+        health_code=probes[-1].get("ExitCode") or 0 if probes else 0,
+        health_failures=health.get("FailingStreak") or 0,
         exit_code=state.get("ExitCode") or 0,
         oom_killed=bool(state.get("OOMKilled")),
         restart_count=inspected.get("RestartCount") or 0,
@@ -184,18 +190,6 @@ def answering() -> Iterator[None]:
         raise Unreachable(
             "The Docker engine does not answer on this host.", "Start it: systemctl start docker"
         ) from None
-
-
-def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    """Cut a stream into lines; of one that does not end, only the beginning is kept."""
-    rest = b""
-    for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        rest = rest[:_LONGEST_LINE]
-        for line in whole:
-            yield line.decode("utf-8", "replace")
-    if rest:
-        yield rest.decode("utf-8", "replace")
 
 
 class Engine:
@@ -276,25 +270,25 @@ class Engine:
 
         The engine knows where a log ends, and reads all of it to find a moment: so the last lines are asked for first.
         """
-        last = list(self._log(container, since, _LAST_LINES))
+        last = list(lines(self.log_chunks(container, since, _LAST_LINES)))
         # A long line counts as several there.
-        yield from last if len(last) < _LAST_LINES / 2 else self._log(container, since, "all")
+        yield from last if len(last) < _LAST_LINES / 2 else lines(self.log_chunks(container, since))
 
-    def _log(self, container: str, since: float, tail: int | str) -> Iterator[tuple[str, str]]:
+    def log_chunks(self, container: str, since: float, tail: int | str = "all") -> Iterator[bytes]:
+        """Yield a log since a moment as the engine sends it: with time stamps, and in frames (see ``_logs``)."""
+        import urllib3.exceptions
+
+        api = self._api
+        query = {"stdout": 1, "stderr": 1, "timestamps": 1, "since": f"{max(since, 1.0):.6f}", "tail": tail}
         with answering():
-            chunks = self._api.logs(
-                container,
-                stdout=True,
-                stderr=True,
-                stream=True,
-                follow=False,
-                timestamps=True,
-                since=max(round(since, 6), 1.0),
-                tail=tail,
-            )
-            for line in _lines(chunks):
-                stamp, _space, text = line.partition(" ")
-                yield stamp, text
+            url = f"{api.base_url}/v{api.api_version}/containers/{container}/logs"
+            with api.get(url, params=query, stream=True, timeout=_LOG_TIMEOUT) as answer:
+                if answer.status_code != 200:
+                    raise Unreachable(f"The Docker engine refused: {answer.json().get('message')}", "docker info")
+                try:
+                    yield from iter(lambda: answer.raw.read(_LOG_BLOCK), b"")
+                except urllib3.exceptions.HTTPError:
+                    raise Unreachable("The Docker engine stopped answering in the middle of a log.", "docker info") from None
 
     def inspect(self, container: str) -> Container | None:
         """Return one container by its id; ``None`` when it is gone."""
@@ -305,6 +299,12 @@ class Engine:
                 return container_of(self._api.inspect_container(container))
             except docker.errors.NotFound:
                 return None
+
+    def environment(self, container: str) -> dict[str, str]:
+        """Return the variables that a container was started with; they hold secrets."""
+        with answering():
+            lines = self._api.inspect_container(container)["Config"].get("Env") or []
+        return {name: value for name, _equals, value in (line.partition("=") for line in lines)}
 
     def start(self, container: str) -> None:
         with answering():

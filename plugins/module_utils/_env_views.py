@@ -16,7 +16,7 @@ import json
 import re
 import typing as t
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import _release, _secrets
@@ -139,11 +139,13 @@ class Running:
         service: its service.
         values: its environment.
         image: that of its image; None when the image is gone, so that nobody can tell what came from it.
+        made_with: its ``image``, ``command`` and ``entrypoint``, as they were given when it was made.
     """
 
     service: str
     values: Mapping[str, str]
     image: Mapping[str, str] | None
+    made_with: Mapping[str, t.Any] = field(default_factory=dict)
 
 
 def running(execute: Execute, project: str) -> list[Running]:
@@ -157,8 +159,13 @@ def running(execute: Execute, project: str) -> list[Running]:
     wanted = sorted({each["Image"] for each in newest.values()})
     images = {each["Id"]: _pairs(each["Config"]) for each in _inspected(execute, "image", wanted)}
     return [
-        Running(service, _pairs(each["Config"]), images.get(each["Image"])) for service, each in sorted(newest.items())
+        Running(service, _pairs(each["Config"]), images.get(each["Image"]), _made_with(each["Config"]))
+        for service, each in sorted(newest.items())
     ]
+
+
+def _made_with(config: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    return {"image": config.get("Image"), "command": config.get("Cmd"), "entrypoint": config.get("Entrypoint")}
 
 
 def _docker(execute: Execute, *arguments: str) -> str:

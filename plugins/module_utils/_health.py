@@ -15,19 +15,25 @@ from dataclasses import dataclass, field
 
 from ._check import FAIL, PASS, UNKNOWN, WARN, Outcome
 from ._compose import one_shots
-from ._engine import Container, Event, Port
+from ._engine import Container, Event
 from ._errors import OpsError
 
 UP, HEALTHY, RUNNING, EXITED = "up", "healthy", "running", "exited"
+DEPLOY = "ansible-playbook prosaas.ops.deploy"
 EXPECTATIONS = (UP, HEALTHY, RUNNING, EXITED)
 
 
 class Probe(t.NamedTuple):
-    """An HTTP request to the container itself, for an image whose own health check cannot work."""
+    """An HTTP request to the container itself, for an image whose own health check cannot work.
+
+    ``asker`` is the service from whose container it is asked by name, which proves the network between them, too;
+    without one it is asked from the host, by its address.
+    """
 
     port: int
     path: str = "/"
     status: int = 200
+    asker: str = ""
 
 
 class Answer(t.NamedTuple):
@@ -112,7 +118,12 @@ def expectations(model: Mapping[str, t.Any], policies: Mapping[str, t.Any]) -> l
             raise OpsError(
                 f"Service {name} cannot be expected to be {how!r}.", f"Use one of: {', '.join(EXPECTATIONS)}"
             )
-        probe = Probe(**policy["probe"]) if policy.get("probe") else None
+        probe = _probe(policy["probe"]) if policy.get("probe") else None
+        if probe and probe.asker and probe.asker not in model["services"]:
+            raise OpsError(
+                f"Service {name} cannot be asked from {probe.asker}: the model has no such service.",
+                f"Use one of: {', '.join(sorted(model['services']))}",
+            )
         expected.append(Expectation(name, how, replicas(service), probe, tuple(service.get("ports") or ())))
     return expected
 
@@ -123,16 +134,21 @@ def _policy(name: str, policy: t.Any) -> dict[str, t.Any]:
     if not understood or (policy.get("probe") and not _is_probe(policy["probe"])):
         raise OpsError(
             f"The policy of service {name} is not understood: {policy!r}",
-            "Write it as {expect: NAME} or {probe: {port: NUMBER, path: TEXT, status: NUMBER}}.",
+            "Write it as {expect: NAME} or {probe: {port: NUMBER, path: TEXT, status: NUMBER, from: SERVICE}}.",
         )
     return t.cast("dict[str, t.Any]", policy)
+
+
+def _probe(given: Mapping[str, t.Any]) -> Probe:
+    return Probe(**{"asker" if name == "from" else name: value for name, value in given.items()})
 
 
 def _is_probe(probe: t.Any) -> bool:
     if not isinstance(probe, dict):
         return False
-    numbers = (probe.get("port"), probe.get("status", 0))
-    return set(probe) <= set(Probe._fields) and all(isinstance(number, int) for number in numbers)
+    numbers, texts = (probe.get("port"), probe.get("status", 0)), (probe.get("path", ""), probe.get("from", ""))
+    known = set(probe) <= {"port", "path", "status", "from"}
+    return known and all(isinstance(one, int) for one in numbers) and all(isinstance(one, str) for one in texts)
 
 
 def _has_health_check(service: Mapping[str, t.Any]) -> bool:
@@ -206,6 +222,8 @@ def looping(service: str, seen: Sighting, limits: Limits) -> bool:
 def _still_loops(container: Container, now: float, limits: Limits) -> bool:
     if container.restart_count < limits.crash_loop:
         return False
+    if container.status == "restarting":  # the engine waits longer each time before it tries again
+        return True
     # A container is out of its loop when it has lived twice as long as it used to, or long in any case.
     usual = (container.started_at - container.created_at) / container.restart_count
     return now - container.started_at < min(2 * usual, limits.settled)
@@ -222,17 +240,21 @@ def judge_restarts(expected: Expectation, seen: Sighting, limits: Limits) -> Out
     codes = ", ".join(str(death.exit_code) for death in deaths[-5:])
     died = f"died {_times(len(deaths))}"
     if any(kill.service == expected.service for kill in seen.kills) or any(one.oom_killed for one in containers):
-        return Outcome(FAIL, "killed because it ran out of memory", "Give it more memory, or find what fills it.")
+        last = deaths[-1].exit_code if deaths else next((one.exit_code for one in containers if one.oom_killed), 0)
+        said = f"killed because it ran out of memory (exit code {last}, restarted {_times(restarts)})"
+        return Outcome(FAIL, said, "Give it more memory, or find what fills it.")
     if late:
         after = f"{late[0].at - t.cast(float, seen.good_at):.0f} s after everything was good"
         return Outcome(FAIL, f"died {after} (exit code {late[0].exit_code})")
     if looping(expected.service, seen, limits):
         watched = f"{died} in {_span(seen.ended - seen.began)} (exit codes {codes})"
-        return Outcome(FAIL, f"restart loop: {watched if deaths else f'restarted {_times(restarts)}'}")
+        last = deaths[-1].exit_code if deaths else containers[-1].exit_code
+        past = f"restarted {_times(restarts)} (last exit code {last})"
+        return Outcome(FAIL, f"restart loop: {watched if len(deaths) >= limits.crash_loop else past}")
     if not running or len(running) < len(containers):
-        return Outcome(UNKNOWN, "it does not run, so there is nothing to watch")
+        return Outcome(UNKNOWN, "it does not run, so there is nothing to watch", "See the state of the service")
     if uptime < limits.window:
-        return Outcome(UNKNOWN, f"up for {_span(uptime)} only, {_span(limits.window)} are wanted")
+        return Outcome(UNKNOWN, f"up for {_span(uptime)} only, {_span(limits.window)} are wanted", "Run it again.")
     if deaths:
         return Outcome(WARN, f"{died} while starting (exit codes {codes}), up for {_span(uptime)} since")
     if restarts and uptime < limits.settled:
@@ -255,7 +277,7 @@ def _span(seconds: float) -> str:
 def judge_image(containers: Sequence[Container], wanted: str) -> Outcome:
     """Judge whether a service runs the image that it should; an older container beside the newest may be draining."""
     if not containers:
-        return Outcome(UNKNOWN, "it has no container")
+        return Outcome(UNKNOWN, "it has no container", "See the state of the service")
     right = [container for container in containers if _digest(container.image) == _digest(wanted)]
     if len(right) == len(containers):
         return Outcome(PASS, f"runs {_digest(wanted)[:12]}")
@@ -264,39 +286,11 @@ def judge_image(containers: Sequence[Container], wanted: str) -> Outcome:
         return Outcome(
             WARN, f"the newest runs {_digest(wanted)[:12]}, {old} an older image", "Wait until it has drained."
         )
-    return Outcome(FAIL, f"runs {_digest(containers[-1].image)[:12]}, not {_digest(wanted)[:12]}", "Deploy again.")
+    return Outcome(FAIL, f"runs {_digest(containers[-1].image)[:12]}, not {_digest(wanted)[:12]}", f"Deploy: {DEPLOY}")
 
 
 def _digest(image: str) -> str:
     return image.rpartition(":")[2]
-
-
-def judge_ports(expected: Iterable[Expectation], containers: Sequence[Container]) -> Outcome:
-    """Judge whether the stack publishes what the model says, and nothing else."""
-    wrong: list[str] = []
-    told: list[str] = []
-    for service in expected:
-        bound = {port for one in containers if one.service == service.service and one.running for port in one.ports}
-        matched: set[Port] = set()
-        for wanted in service.ports:
-            fits = {port for port in bound if _fits(port, wanted)}
-            matched |= fits
-            name = f"{service.service} {wanted.get('published') or 'any'}->{wanted['target']}"
-            (told if fits else wrong).append(name if fits else f"{name} is not published")
-        extra = {f"{port.published}->{port.target}/{port.protocol}" for port in bound - matched}
-        wrong += [f"{service.service} {port} is published and not in the model" for port in sorted(extra)]
-    if wrong:
-        return Outcome(FAIL, "; ".join(wrong))
-    return Outcome(PASS, ", ".join(told) or "the model publishes no port")
-
-
-def _fits(port: Port, wanted: Mapping[str, t.Any]) -> bool:
-    if (port.target, port.protocol) != (int(wanted["target"]), wanted.get("protocol", "tcp")):
-        return False
-    if wanted.get("host_ip") not in (None, "", port.host_ip):
-        return False
-    first, _dash, last = str(wanted.get("published") or "0-65535").partition("-")
-    return int(first) <= port.published <= int(last or first)
 
 
 def judge_orphans(expected: Iterable[Expectation], containers: Iterable[Container]) -> Outcome:

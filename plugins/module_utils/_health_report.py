@@ -13,6 +13,7 @@ import shlex
 import typing as t
 import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ._check import FAIL, PASS, UNKNOWN, WARN, Check, Outcome
 from ._compose import Project
@@ -22,12 +23,31 @@ from ._health import (
     UP,
     Expectation,
     Limits,
+    Probe,
     Sighting,
     judge_image,
     judge_orphans,
-    judge_ports,
     judge_restarts,
 )
+from ._ports import Behind, judge_ports
+from ._secrets import redact
+
+HEALTH_OUTPUT = 300  # characters of what a health check says
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What was looked at besides the states.
+
+    Attributes:
+        images: id of the image that each service must run, where that is known.
+        configuration: whether the containers of each service that lives are as the files say.
+        unheard: published ports behind which nothing listens.
+    """
+
+    images: Mapping[str, str] = field(default_factory=dict)
+    configuration: Mapping[str, Outcome] = field(default_factory=dict)
+    unheard: t.Collection[Behind] = ()
 
 
 def checks(
@@ -35,10 +55,10 @@ def checks(
     expected: Sequence[Expectation],
     seen: Sighting,
     limits: Limits,
-    images: Mapping[str, str],
-    tail: t.Callable[[Container], list[str]],
+    looked: Looked,
+    last_words: t.Callable[[Container], list[str]],
 ) -> list[Check]:
-    """Turn what was seen into checks; ``tail`` returns the last lines of a container's log, ready to be shown."""
+    """Turn what was seen into checks; ``last_words`` returns what a container said last, ready to be shown."""
     files = [part for name in project.files for part in ("-f", name)]
     compose = f"cd {shlex.quote(str(project.directory))} && {shlex.join(['docker', 'compose', *files])}"
     found = []
@@ -47,7 +67,7 @@ def checks(
         see_log = f"{compose} logs --tail 100 {name}"
         state = _state_outcome(service, seen, f"{compose} up -d {name}" if not containers else see_log)
         restarts = judge_restarts(service, seen, limits) if service.lives else None
-        log = _last_words(containers, tail) if FAIL in (state.status, restarts and restarts.status) else ""
+        log = _words(containers, last_words) if FAIL in (state.status, restarts and restarts.status) else ""
         found.append(
             Check(
                 f"compose.{name}.state",
@@ -62,12 +82,14 @@ def checks(
             words = log if restarts.status == FAIL and state.status != FAIL else ""
             restarts = Outcome(restarts.status, restarts.evidence, remedy)
             found.append(Check(f"compose.{name}.restarts", f"{name} stays up", *_with_log(restarts, words)))
-        if name in images:
-            found.append(
-                Check(f"compose.{name}.image", f"{name} runs its image", *judge_image(containers, images[name]))
-            )
+        if name in looked.images:
+            image = judge_image(containers, looked.images[name])
+            found.append(Check(f"compose.{name}.image", f"{name} runs its image", *image))
+        if name in looked.configuration:
+            outcome = looked.configuration[name]
+            found.append(Check(f"compose.{name}.configuration", f"{name} runs as the files say", *outcome))
     orphans = judge_orphans(expected, seen.containers)
-    ports = judge_ports(expected, seen.containers)
+    ports = judge_ports(expected, seen.containers, looked.unheard)
     remedy = f"{compose} up -d" if ports.status == FAIL else ""
     found.append(Check("compose.orphans", "No container without a service", *orphans))
     found.append(Check("compose.ports", "Ports are published as in the model", ports.status, ports.evidence, remedy))
@@ -84,19 +106,31 @@ def _state_outcome(service: Expectation, seen: Sighting, remedy: str) -> Outcome
     state = seen.states[service.service]
     if state.good:
         return Outcome(PASS, state.said)
+    asker = service.probe.asker if isinstance(service.probe, Probe) else ""
+    if asker and _runs(seen, service.service) and not _runs(seen, asker):
+        return Outcome(UNKNOWN, state.said, f"See compose.{asker}.state")
     doomed = [name for name, other in seen.states.items() if other.certain]
     if doomed and not state.certain and seen.good_at is None:
-        return Outcome(UNKNOWN, f"{state.said}; not waited for, because of {', '.join(doomed)}")
+        said = f"{state.said}; not waited for, because of {', '.join(doomed)}"
+        return Outcome(UNKNOWN, said, f"See compose.{doomed[0]}.state")
     return Outcome(FAIL, state.said, remedy)
 
 
-def _last_words(containers: Sequence[Container], tail: t.Callable[[Container], list[str]]) -> str:
-    lines = []
-    for container in containers[-1:]:
-        if container.health_output and container.health not in ("", "healthy"):
-            lines.append(f"health check: {container.health_output[-300:]}")
-        lines += tail(container)
-    return "\n".join(lines)
+def _runs(seen: Sighting, service: str) -> bool:
+    return any(container.running for container in seen.of(service))
+
+
+def _words(containers: Sequence[Container], last_words: t.Callable[[Container], list[str]]) -> str:
+    return "\n".join(line for container in containers[-1:] for line in last_words(container))
+
+
+def health_words(container: Container, secrets: Iterable[str]) -> list[str]:
+    """Return what the health check of an unhealthy container printed, in one line; none for any other."""
+    if container.health in ("", "healthy") or not container.health_failures:
+        return []
+    said = redact(" ".join(container.health_output.split()), secrets)
+    times = f", {container.health_failures} times in a row" if container.health_failures > 1 else ""
+    return [f"health check: exit code {container.health_code}{times}: {said[-HEALTH_OUTPUT:] or 'it prints nothing'}"]
 
 
 def _with_log(outcome: Outcome, log: str) -> Outcome:

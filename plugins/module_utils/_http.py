@@ -36,6 +36,7 @@ _loading = threading.Lock()
 class Certificate:
     """What the server's certificate says of itself; it has been verified."""
 
+    not_before: datetime.datetime
     not_after: datetime.datetime
     names: tuple[str, ...]
 
@@ -146,6 +147,19 @@ class Client:
         received = {name.lower(): value for name, value in response.getheaders()}
         return Answer(response.status, received, read, round(time.monotonic() - start, 3), certificate)
 
+    def open(self, url: str, address: str = "") -> socket.socket:
+        """Open a connection for what is no single request, verified where it is TLS; the caller closes it."""
+        to = target(url)
+        where = f"{to.scheme}://{to.netloc}" + (f" at {address}" if address else "")
+        with _errors_of(where, self.ca_path):
+            sock = self._connect(to, address, where)
+            try:
+                _handshake(sock)
+            except BaseException:
+                sock.close()
+                raise
+            return sock
+
     def _connect(self, to: Target, address: str, where: str) -> socket.socket:
         with _loading:  # probes that start together wait for one load instead of doing one each
             context = _context(self.ca_path) if to.scheme == "https" else None
@@ -186,8 +200,12 @@ def _handshake(sock: socket.socket) -> Certificate | None:
         return None
     sock.do_handshake()
     shown = t.cast("dict[str, t.Any]", sock.getpeercert() or {})
-    not_after = datetime.datetime.fromtimestamp(ssl.cert_time_to_seconds(shown["notAfter"]), datetime.timezone.utc)
-    return Certificate(not_after, tuple(name for _kind, name in shown.get("subjectAltName", ())))
+    names = tuple(name for _kind, name in shown.get("subjectAltName", ()))
+    return Certificate(_moment(shown["notBefore"]), _moment(shown["notAfter"]), names)
+
+
+def _moment(told: str) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(ssl.cert_time_to_seconds(told), datetime.timezone.utc)
 
 
 @contextlib.contextmanager

@@ -11,12 +11,14 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
 
 from . import _postgres_connect, _postgres_inside
 from ._check import Check, Outcome, Report, timed
 from ._compose import Execute
 from ._errors import OpsError
+from ._memory import Memory
 from ._postgres import Source, Target
 from ._postgres_inside import Inside, Place
 from ._postgres_judge import (
@@ -27,8 +29,24 @@ from ._postgres_judge import (
     judge_rights,
     judge_room,
     judge_tls,
+    see_connect,
 )
 from ._postgres_look import Found, Reading, Seen, see
+from ._postgres_schema import Held, Known, Wish, judge_count, judge_migrations, judge_tables, remembered
+
+
+@dataclass(frozen=True)
+class Schemas:
+    """What must be there, by connection.
+
+    Attributes:
+        known: the migrations of the release that serves, by connection.
+        memory: what there was at earlier looks, by the id of a check.
+    """
+
+    wishes: Mapping[str, Wish] = field(default_factory=dict)
+    known: Mapping[str, Known] = field(default_factory=dict)
+    memory: Memory | None = None
 
 
 def inspect(
@@ -38,8 +56,10 @@ def inspect(
     place: Place,
     execute: Execute,
     want: Want,
+    schemas: Schemas | None = None,
 ) -> Report:
     """Ask everything side by side, then judge."""
+    schemas = schemas or Schemas()
     targets = {source.name: _settled(partial(source.target, values)) for source in sources}
     named = {source.name: source for source in sources}
     for reading in readings:
@@ -55,7 +75,8 @@ def inspect(
         plain: dict[Target, Future[bool | None]] = {}
         for target, names in distinct.items():
             asked = [reading for reading in readings if reading.connection in names]
-            seen[target] = pool.submit(see, target, [named[name] for name in names], asked, want.how)
+            wishes = {name: schemas.wishes[name] for name in names if name in schemas.wishes}
+            seen[target] = pool.submit(see, target, [named[name] for name in names], asked, want.how, wishes)
             plain[target] = pool.submit(_postgres_connect.takes_plain, target, want.how)
         asked_inside = {name: (named[name], target) for name, target in leads.items()}
         through = pool.submit(_inside, place, asked_inside, execute, want.how.seconds)
@@ -69,9 +90,12 @@ def inspect(
     for source in sources:
         name, target = source.name, leads.get(source.name, Target(()))
         checks += _checks(source, found[name], target, openly.get(name), inside, place, want)
+        if name in schemas.wishes:
+            checks += _of_schema(source, found[name], schemas.wishes[name], schemas)
     for reading in readings:
         checks.append(timed(reading.id, reading.title, (), partial(judge_reading, reading, found[reading.connection])))
-    return Report(checks=checks, secrets=_secrets_of(sources, values, leads.values()))
+    own = inside.own.values() if isinstance(inside, Inside) else ()
+    return Report(checks=checks, secrets=_secrets_of(sources, values, [*leads.values(), *own]))
 
 
 def _inside(place: Place, asked: Mapping[str, tuple[Source, Target]], execute: Execute, seconds: int) -> Inside | None:
@@ -106,6 +130,36 @@ def _checks(
             )
         )
     return [timed(f"database.{source.name}.{what}", said, (), look) for what, said, look in looks]
+
+
+def _of_schema(source: Source, found: Found, wish: Wish, schemas: Schemas) -> list[Check]:
+    def look(judge: t.Callable[[Held], Outcome]) -> Outcome:
+        if isinstance(found, OpsError):
+            return see_connect(source.name)
+        there = found.held[source.name]
+        if isinstance(there, OpsError):
+            raise there
+        return judge(there)
+
+    def count(there: Held) -> Outcome:
+        memory, kept = schemas.memory, remembered(there)
+        if memory is None or wish.count is None:
+            return judge_count(there, wish, None, None)
+        key = f"{source.name}.{wish.count.id}"
+        if kept:
+            memory.now[key] = kept
+        return judge_count(there, wish, memory.before.get(key), memory.path)
+
+    looks: list[tuple[str, str, t.Callable[[Held], Outcome]]] = []
+    if wish.migrations:
+        release = schemas.known.get(source.name, Known())
+        title = f"{source.title} has all migrations"
+        looks.append(("migrations", title, lambda there: judge_migrations(there, wish, release)))
+    if wish.tables:
+        looks.append(("tables", f"{source.title} has what is read", lambda there: judge_tables(there, wish)))
+    if wish.count:
+        looks.append((wish.count.id, wish.count.title, count))
+    return [timed(f"database.{source.name}.{what}", title, (), partial(look, judge)) for what, title, judge in looks]
 
 
 def _secrets_of(sources: Sequence[Source], values: Mapping[str, str], targets: t.Iterable[Target]) -> set[str]:

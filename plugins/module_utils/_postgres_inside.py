@@ -3,14 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The same connections asked from inside the network: by a running container with a driver, else by a built image.
 
-With the settings of today's env file, and not those that the container was started with: what counts is whether the
-next release will be answered there.
+Before a deployment with the settings of today's env file: what counts is whether the next release will be answered
+there. Afterwards with the container's own, as the application has them.
 
 Private to prosaas.ops: not for use by other collections, may change without notice.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import typing as t
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 
 from ._compose import Execute, explain
 from ._engine import Engine
-from ._errors import Unreachable
+from ._errors import OpsError, Unreachable
 from ._postgres import Source, Target
 from ._postgres_connect import APPLICATION
 
@@ -74,6 +75,7 @@ class Place:
         network: network that a container of a built image joins.
         python: Python of the containers.
         start: whether a container may be started for it (not in check mode).
+        own: whether a running container is asked with the settings that it was started with.
     """
 
     project: str = ""
@@ -81,14 +83,16 @@ class Place:
     network: str = ""
     python: str = "python3"
     start: bool = True
+    own: bool = False
 
 
 @dataclass(frozen=True)
 class Inside:
-    """What the program said, by connection, and through what."""
+    """What the program said, by connection, through what, and with which settings of the container's own."""
 
     through: str
     answers: Mapping[str, Mapping[str, t.Any]] = field(default_factory=dict)
+    own: Mapping[str, Target] = field(default_factory=dict)
 
 
 class NothingYet(Unreachable):
@@ -97,29 +101,41 @@ class NothingYet(Unreachable):
 
 def look(place: Place, asked: Mapping[str, tuple[Source, Target]], execute: Execute, seconds: int) -> Inside:
     """Ask through the first service that can; that none can is :class:`Unreachable`."""
-    targets = json.dumps({name: _params(source, target) for name, (source, target) in asked.items()})
-    running = {
-        one.service: one.id for one in Engine.connect().containers(place.project) if one.running and not one.one_off
-    }
+    engine = Engine.connect()
+    running = {one.service: one.id for one in engine.containers(place.project) if one.running and not one.one_off}
     tried = []
     for service, image in [(service, f"{place.project}-{service}") for service in place.services]:
         # The name alone: docker takes the value from its environment, so that no process has it among its arguments.
         argv, through = ["docker", "exec", "--env", _TARGETS, running.get(service, ""), place.python], service
+        own: dict[str, Target] = {}
+        if service in running and place.own:
+            own = _own(engine.environment(running[service]), asked)
         if service not in running:
-            if not (place.start and place.network):
+            if place.own or not (place.start and place.network):
                 continue
             argv = ["docker", "run", "--rm", "--pull", "never", "--network", place.network, "--cap-drop", "ALL"]
             argv, through = [*argv, "--env", _TARGETS, "--entrypoint", place.python, image], f"the image {image}"
+        settings = {name: (source, own.get(name, target)) for name, (source, target) in asked.items()}
+        targets = json.dumps({name: _params(source, target) for name, (source, target) in settings.items()})
         said = _run(execute, [*argv, "-c", PROGRAM, str(seconds), APPLICATION], targets)
         if said is not None:
-            return Inside(through, said)
+            return Inside(through, said, own)
         tried.append(through)
-    if not running.keys() & set(place.services) and not _built(place, execute):
+    if not (place.own or running.keys() & set(place.services) or _built(place, execute)):
         raise NothingYet("nothing of the application is on this host yet, so nothing can ask from inside")
     raise Unreachable(
         f"no Python with psycopg2 in {', '.join(tried)}" if tried else f"none of {', '.join(place.services)} runs",
         "Start one of them whose Python has psycopg2, or build it.",
     )
+
+
+def _own(environment: Mapping[str, str], asked: Mapping[str, tuple[Source, Target]]) -> dict[str, Target]:
+    """Return where a container's own settings lead; a connection that it has no settings for is none of its."""
+    found = {}
+    for name, (source, _target) in asked.items():
+        with contextlib.suppress(OpsError):
+            found[name] = source.target(environment)
+    return found
 
 
 def _built(place: Place, execute: Execute) -> bool:

@@ -69,7 +69,7 @@ def judge_tls(found: Found, source: Source, target: Target, plain: bool | None, 
     if isinstance(found, Refused) and found.kind in _TLS_KINDS:
         return found.outcome
     if isinstance(found, OpsError):
-        return _see_connect(source.name)
+        return see_connect(source.name)
     server = {True: "the server also takes plain connections", False: "the server refuses plain connections"}
     also = f"; {server[plain]}" if plain is not None else ""
     if target.sslmode not in want.how.sslmodes:
@@ -108,7 +108,7 @@ def _how_to_ask(source: Source, target: Target, want: Want) -> tuple[str, str]:
 
 def judge_rights(found: Found, source: Source, target: Target) -> Outcome:
     if isinstance(found, OpsError):
-        return _see_connect(source.name)
+        return see_connect(source.name)
     who = f"{target.user} on {target.database}"
     if found.replica:
         return Outcome(
@@ -151,7 +151,7 @@ def judge_room(found: Found, source: Source) -> Outcome:
     if isinstance(found, Refused) and found.kind == "full":
         return found.outcome
     if isinstance(found, OpsError):
-        return _see_connect(source.name)
+        return see_connect(source.name)
     if not found.limits:
         return Outcome(UNKNOWN, "the server does not tell its limits", "See the provider's dashboard.")
     whose, limit, used = min(found.limits, key=lambda one: one[1] - one[2])
@@ -173,24 +173,30 @@ def judge_inside(inside: Inside | OpsError, found: Found, source: Source, target
     if isinstance(inside, OpsError):
         return Outcome(UNKNOWN, inside.problem, inside.remedy)
     if source.name not in inside.answers:
-        return _see_connect(source.name)
+        return see_connect(source.name)
     answer = inside.answers[source.name]
+    own = inside.own.get(source.name)
+    other = own is not None and own != target
     if "error" in answer:
-        why = refusal(str(answer["error"]), target, source)
+        why = refusal(str(answer["error"]), own or target, source)
+        if other:
+            said = f"from {inside.through}, with the settings that it was started with, which are not today's"
+            return Outcome(FAIL, f"{said}: {why.problem}", "Recreate it, so that it reads its environment anew.")
         if isinstance(found, OpsError):
-            return _see_connect(source.name)  # nobody is answered, inside or outside
+            return see_connect(source.name)  # nobody is answered, inside or outside
         remedy = why.remedy
         if why.kind in _CUT_OFF:
             remedy = f"Look at the way from the containers to it: docker network inspect {network}"
         return Outcome(FAIL, f"from {inside.through}: {why.problem}, while this host is answered", remedy)
-    said = f"from {inside.through} it answers in {answer['ms']:.0f} ms, "
+    by = ", with the settings that it was started with," if own else ""
+    said = f"from {inside.through}{by} it answers in {answer['ms']:.0f} ms, "
     return Outcome(PASS, f"{said}{'over ' + answer['tls'] if answer['tls'] else 'in the clear'}")
 
 
 def judge_reading(reading: Reading, found: Found) -> Outcome:
     """Judge the rows of a reading; a question without an answer is no answer."""
     if isinstance(found, OpsError):
-        return _see_connect(reading.connection)
+        return see_connect(reading.connection)
     rows = found.rows[reading.id]
     if isinstance(rows, OpsError):
         raise rows
@@ -206,5 +212,5 @@ def judge_reading(reading: Reading, found: Found) -> Outcome:
     return Outcome(reading.rows, f"{told}{more}", reading.remedy)
 
 
-def _see_connect(name: str) -> Outcome:
+def see_connect(name: str) -> Outcome:
     return Outcome(UNKNOWN, "without a connection nothing can be said", f"See database.{name}.connect.")

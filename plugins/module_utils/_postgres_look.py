@@ -14,10 +14,11 @@ import typing as t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from . import _postgres_connect
+from . import _postgres_connect, _postgres_schema
 from ._errors import OpsError
 from ._postgres import Source, Target
 from ._postgres_connect import Manner
+from ._postgres_schema import Held, Wish
 
 ROWS = 100  # that a reading takes
 _TRIPS = 5
@@ -108,6 +109,7 @@ class Seen:
         foreign: tables in it that belong to a role which the user is no member of, and that role.
         limits: whose limit, how many connections it allows, how many there are.
         plain: sessions of the user without TLS: address, application, how many.
+        held: by connection, what there is of what must be there, or why that is not known.
     """
 
     version: str
@@ -123,12 +125,19 @@ class Seen:
     limits: Sequence[Limit] = ()
     plain: Sequence[tuple[str, str, int]] = ()
     rows: Mapping[str, t.Any] = field(default_factory=dict)
+    held: Mapping[str, Held | OpsError] = field(default_factory=dict)
 
 
 Found = t.Union[Seen, OpsError]
 
 
-def see(target: Target, sources: Sequence[Source], readings: Sequence[Reading], how: Manner) -> Seen:
+def see(
+    target: Target,
+    sources: Sequence[Source],
+    readings: Sequence[Reading],
+    how: Manner,
+    wishes: Mapping[str, Wish] | None = None,
+) -> Seen:
     """Look at one database, all in read-only transactions."""
     with _postgres_connect.connected(target, sources, how) as connection:
         with _postgres_connect.reading(connection, how.seconds) as cursor:
@@ -139,8 +148,11 @@ def see(target: Target, sources: Sequence[Source], readings: Sequence[Reading], 
         tls = f"{info.ssl_attribute('protocol')} {info.ssl_attribute('cipher')}" if info.ssl_in_use else ""
         pooled = info.backend_pid != about.pop("pid")
         rows = {reading.id: answer(connection, reading, how.seconds) for reading in readings}
+        held = {name: _postgres_schema.held(connection, wish, how.seconds) for name, wish in (wishes or {}).items()}
     foreign, limits, plain = answers
-    return Seen(trip=trip, tls=tls, pooled=pooled, foreign=foreign, limits=limits, plain=plain, rows=rows, **about)
+    return Seen(
+        trip=trip, tls=tls, pooled=pooled, foreign=foreign, limits=limits, plain=plain, rows=rows, held=held, **about
+    )
 
 
 def _round_trip(cursor: t.Any) -> float:

@@ -17,7 +17,7 @@ from . import _endpoint, _health, _secrets
 from ._check import PASS
 from ._compose import Compose
 from ._deploy import Application
-from ._endpoint_data import ENDPOINTS, endpoint_of, header_secrets
+from ._endpoint_data import ENDPOINTS, endpoint_of, header_secrets, in_force
 from ._engine import Container, Engine
 from ._errors import OpsError
 from ._http import Client
@@ -40,7 +40,7 @@ SITE_OPTIONS: dict[str, t.Any] = {
 def maker(app: Application, params: Mapping[str, t.Any], say: Callable[[str], None]) -> Callable[[Mapping[str, t.Any]], Site]:
     """Return what makes the site of a rollout from a resolved model."""
     secrets = app.secrets()
-    endpoints = [one for one in params["endpoints"] if one["service"]]
+    endpoints = [one for one in in_force(params["endpoints"]) if one["service"]]
     headers = header_secrets(endpoints, str(app.env_path()))
     asked = [endpoint_of(one, "", headers) for one in endpoints]
 

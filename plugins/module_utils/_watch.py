@@ -22,6 +22,19 @@ PROBE_PAUSE = 0.5  # a service that is probed has no events that would say when 
 
 _CLIENT = Client(connect_timeout=3, timeout=3)
 
+# What asks inside a container: each prints the status last.
+_CURL = ("curl", "-sS", "-o", "/dev/null", "-m", "3", "-w", "\\n%{http_code}")
+_PYTHON = (
+    "python3",
+    "-c",
+    "import http.client, sys, urllib.parse\n"
+    "url = urllib.parse.urlsplit(sys.argv[1])\n"
+    "asked = http.client.HTTPConnection(url.hostname, url.port, timeout=3)\n"
+    "try: asked.request('GET', url.path or '/'); print(asked.getresponse().status)\n"
+    "except (OSError, http.client.HTTPException) as error: print(error)",
+)
+_NO_PROGRAM = (126, 127)  # exit codes of the engine for a program that the image lacks
+
 
 def watch(engine: Engine, project: str, expected: Sequence[Expectation], limits: Limits, say: Say = silent) -> Sighting:
     """Wait until every service is good and has been up for the window, or until that has become impossible.
@@ -62,7 +75,7 @@ def awaited(states: Mapping[str, Judgement], window: float) -> str:
 def look(engine: Engine, project: str, expected: Sequence[Expectation], seen: Sighting) -> None:
     """Note what the containers are now, and how each service is to be judged by it."""
     seen.containers = [container for container in engine.containers(project) if not container.one_off]
-    answers = _probe_all(expected, seen)
+    answers = _probe_all(engine, expected, seen)
     seen.states = {service.service: judge_state(service, seen.of(service.service), answers) for service in expected}
 
 
@@ -96,7 +109,7 @@ def _still_to_wait(expected: Sequence[Expectation], limits: Limits, seen: Sighti
     return min(left, PROBE_PAUSE) if probing else left
 
 
-def _probe_all(expected: Sequence[Expectation], seen: Sighting) -> Mapping[str, Answer]:
+def _probe_all(engine: Engine, expected: Sequence[Expectation], seen: Sighting) -> Mapping[str, Answer]:
     asked = [
         (container, service.probe)
         for service in expected
@@ -107,20 +120,41 @@ def _probe_all(expected: Sequence[Expectation], seen: Sighting) -> Mapping[str, 
     if not asked:
         return {}
     with ThreadPoolExecutor(max_workers=len(asked)) as pool:
-        answers = list(pool.map(lambda pair: probe_once(*pair), asked))
+        answers = list(pool.map(lambda pair: probe_once(engine, *pair), asked))
     return {container.id: answer for (container, _probe), answer in zip(asked, answers)}
 
 
-def probe_once(container: Container, probe: Probe | Callable[[Container], Answer]) -> Answer:
-    """Ask a container over HTTP, by its own address; or as the probe itself does."""
+def probe_once(engine: Engine, container: Container, probe: Probe | Callable[[Container], Answer]) -> Answer:
+    """Ask a container over HTTP, from the host or from another container; or as the probe itself does."""
     if not isinstance(probe, Probe):
         return probe(container)
-    what = f"GET :{probe.port}{probe.path}"
-    if not container.addresses:
-        return Answer(False, f"{what}: it has no address of its own")
-    url = f"http://{next(iter(container.addresses.values()))}:{probe.port}{probe.path}"
     try:
-        status = _CLIENT.send(url).status
+        status, what = (_from_another if probe.asker else _from_here)(engine, container, probe)
     except OpsError as error:
-        return Answer(False, f"{what}: {error.problem}")
+        return Answer(False, f"GET :{probe.port}{probe.path}: {error.problem}")
     return Answer(status == probe.status, f"{what} answers {status}")
+
+
+def _from_here(_engine: Engine, container: Container, probe: Probe) -> tuple[int, str]:
+    if not container.addresses:
+        raise OpsError("it has no address of its own", "")
+    url = f"http://{next(iter(container.addresses.values()))}:{probe.port}{probe.path}"
+    return _CLIENT.send(url).status, f"GET :{probe.port}{probe.path}"
+
+
+def _from_another(engine: Engine, container: Container, probe: Probe) -> tuple[int, str]:
+    """Ask from the newest running container of another service, by name, with what its image has."""
+    # Also where only a few containers are looked at, the one that asks may be any.
+    others = [
+        one for one in engine.view().containers(container.project, probe.asker) if one.running and not one.one_off
+    ]
+    if not others:
+        raise OpsError(f"{probe.asker}, from which it is asked, does not run", "")
+    url = f"http://{container.service}:{probe.port}{probe.path}"
+    code, said = engine.run_in(others[-1].id, [*_CURL, url])
+    if code in _NO_PROGRAM:
+        code, said = engine.run_in(others[-1].id, [*_PYTHON, url])
+    last = said.splitlines()[-1].strip() if said else ""
+    if not last.isdigit() or last == "000":
+        raise OpsError(f"from {probe.asker}: {(said.splitlines() or ['no answer'])[0][:200]}", "")
+    return int(last), f"GET {url} from {probe.asker}"

@@ -78,8 +78,13 @@ options:
     description: Variable in O(env_file) that holds the limit.
     type: str
     default: ''
+  limit_fallback:
+    description: Variable that the application takes where O(limit_variable) has no number.
+    type: str
+    default: ''
+    version_added: 0.2.0
   limit_default:
-    description: The limit that the application has where O(limit_variable) is not set. V(0) when nobody knows.
+    description: The limit that the application has where neither variable has a number. V(0) when nobody knows.
     type: int
     default: 0
   release_leaked:
@@ -113,6 +118,7 @@ EXAMPLES = r"""
     project: prosaasil
     env_file: /opt/prosaasil/.env
     limit_variable: MAX_ACTIVE_CALLS
+    limit_fallback: MAX_CONCURRENT_CALLS
     limit_default: 50
     endpoint_service: prosaas-calls
     endpoint_url: http://prosaas-calls:5050/health/details
@@ -132,8 +138,8 @@ RETURN = r"""
 checks:
   description:
     - What was checked, worst first.
-    - Ids are C(capacity.redis), C(capacity.slots), C(capacity.leaked), C(capacity.endpoint), C(capacity.limit),
-      C(capacity.free) and C(capacity.admission).
+    - Ids are C(capacity.redis), C(capacity.leaked), C(capacity.endpoint), C(capacity.limit), C(capacity.free) and
+      C(capacity.admission).
   returned: always
   type: list
   elements: dict
@@ -197,6 +203,7 @@ OPTIONS = {
     "ca_path": {"type": "path", "default": ""},
     "env_file": {"type": "path", "default": ""},
     "limit_variable": {"type": "str", "default": ""},
+    "limit_fallback": {"type": "str", "default": ""},
     "limit_default": {"type": "int", "default": 0},
     "release_leaked": {"type": "bool", "default": False},
 }
@@ -219,7 +226,8 @@ def look(call: Call) -> Report:
     except OpsError as error:
         report = _capacity.unread(error)
     else:
-        wanted = _capacity.wanted_limit(values, params["limit_variable"], params["limit_default"])
+        names = (params[name] for name in ("limit_variable", "limit_default", "limit_fallback"))
+        wanted = _capacity.wanted_limit(values, *names)
         report = _capacity.examine(store, keys, claim, wanted, params["release_leaked"], call.check_mode)
     report.secrets |= {value for value in headers.values() if value}
     return report

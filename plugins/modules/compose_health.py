@@ -16,6 +16,7 @@ description:
     and restart loops.
   - Waits on the events of the engine, and stops waiting as soon as the outcome is certain.
   - A stack that has been up and good for longer than O(window) is not waited for.
+  - Each container is compared with what Compose would make now, by Compose's own hash and its dry run.
 options:
   services:
     description:
@@ -26,6 +27,8 @@ options:
         V(running) and V(exited).
       - It may have C(probe), an HTTP GET to the container itself in place of its health check, with C(port),
         C(path) (V(/)) and C(status) (V(200)).
+      - A probe with C(from), the name of another service, is asked from a container of that one by the service's name,
+        with C(curl) or C(python3) of its image, which proves the network between them. Without it, the host asks.
     type: dict
     default: {}
   deadline:
@@ -55,6 +58,14 @@ options:
       - Also expect the images of the release that serves, as kept in O(state_dir); nothing where none was deployed yet.
     type: bool
     default: false
+  env_file:
+    description:
+      - The environment file of the application, on the host; V(.env) in O(project_dir) by default.
+      - Its variables are compared with those of the release that serves, to tell an edit that is not deployed yet from
+        a container that somebody made anew by hand.
+    type: path
+    default: ''
+    version_added: 0.2.0
   log_lines:
     description: How many of the last log lines of a failed service become evidence.
     type: int
@@ -82,7 +93,7 @@ EXAMPLES = r"""
     project_dir: /opt/prosaasil
     window: 30
 
-- name: One service is asked directly, because its image lacks the program that its health check calls
+- name: One service is asked from another, because its image lacks the program that its health check calls
   prosaas.ops.compose_health:
     project: prosaasil
     project_dir: /opt/prosaasil
@@ -91,6 +102,7 @@ EXAMPLES = r"""
         probe:
           port: 3300
           path: /health
+          from: prosaas-api
     items:
       compose.*.state: [166, 206]
       compose.*.restarts: [167, 207]
@@ -100,10 +112,12 @@ RETURN = r"""
 checks:
   description:
     - What was checked, worst first.
-    - Ids are C(compose.<service>.state), C(compose.<service>.restarts) (not for services that are meant to exit),
-      C(compose.<service>.image) (for services in O(images)), C(compose.orphans) and C(compose.ports).
-      C(compose.engine) alone when the engine does not answer.
-    - The evidence of a failed service is a sentence, then the last lines of its log.
+    - Ids are C(compose.<service>.state), C(compose.<service>.restarts) and C(compose.<service>.configuration) (not for
+      services that are meant to exit), C(compose.<service>.image) (for services in O(images)), C(compose.orphans) and
+      C(compose.ports). C(compose.engine) alone when the engine does not answer.
+    - The evidence of a failed service is a sentence, then what its health check printed, then the last lines of its log.
+    - A container whose configuration is not that of the files is V(fail) when the files are as they were released, so
+      that somebody made it by hand, and V(warn) when they were edited since, or nothing was released yet.
   returned: always
   type: list
   elements: dict
@@ -132,8 +146,16 @@ services:
       elements: dict
 """
 
-from ansible_collections.prosaas.ops.plugins.module_utils import _health, _health_report, _secrets
-from ansible_collections.prosaas.ops.plugins.module_utils._check import UNKNOWN, Check, Report
+from pathlib import Path
+
+from ansible_collections.prosaas.ops.plugins.module_utils import (
+    _drift,
+    _health,
+    _health_report,
+    _ports,
+    _secrets,
+)
+from ansible_collections.prosaas.ops.plugins.module_utils._check import UNKNOWN, Check, Outcome, Report
 from ansible_collections.prosaas.ops.plugins.module_utils._compose import COMPOSE_OPTIONS, Compose, Project
 from ansible_collections.prosaas.ops.plugins.module_utils._engine import Container
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import Unreachable
@@ -153,6 +175,7 @@ OPTIONS = {
     "settled": {"type": "int", "default": 300},
     "images": {"type": "dict", "default": {}},
     "serving_release": {"type": "bool", "default": False},
+    "env_file": {"type": "path", "default": ""},
     "log_lines": {"type": "int", "default": 10},
     "secret_names": {"type": "list", "elements": "str", "default": SECRET_NAMES, "no_log": False},
 }
@@ -160,7 +183,8 @@ OPTIONS = {
 
 def look(call: Call) -> Report:
     project = Project.of(call.params)
-    model = Compose(project, call.execute).model()
+    compose = Compose(project, call.execute)
+    model = compose.model()
     expected = _health.expectations(model, call.params["services"])
     limits = _health.Limits(*(call.params[name] for name in ("deadline", "window", "crash_loop", "settled")))
     secrets = _health_report.secret_values(model, call.params["secret_names"])
@@ -168,11 +192,18 @@ def look(call: Call) -> Report:
     try:
         engine = serving(call.state_dir)
 
-        def tail(container: Container) -> list[str]:
-            return [_secrets.redact(line, secrets) for line in engine.log_tail(container.id, call.params["log_lines"])]
+        def last_words(container: Container) -> list[str]:
+            lines = engine.log_tail(container.id, call.params["log_lines"])
+            said = _health_report.health_words(container, secrets)
+            return [*said, *(_secrets.redact(line, secrets) for line in lines)]
 
         seen = watch(engine, project.name, expected, limits, call.progress)
-        checks = _health_report.checks(project, expected, seen, limits, _images(call), tail)
+        looked = _health_report.Looked(
+            images=_images(call),
+            configuration=_configuration(call, compose, model, expected, seen),
+            unheard=_ports.silent(seen.containers),
+        )
+        checks = _health_report.checks(project, expected, seen, limits, looked, last_words)
     except Unreachable as error:
         away = Check("compose.engine", "The Docker engine answers", UNKNOWN, error.problem, error.remedy)
         return Report([away], secrets=secrets)
@@ -184,6 +215,22 @@ def _images(call: Call) -> dict[str, str]:
     serving = Store(call.state_dir).current() if call.params["serving_release"] else None
     known = {service: image["id"] for service, image in serving.images.items()} if serving else {}
     return {**known, **call.params["images"]}
+
+
+def _configuration(
+    call: Call,
+    compose: Compose,
+    model: dict[str, object],
+    expected: list[_health.Expectation],
+    seen: _health.Sighting,
+) -> dict[str, Outcome]:
+    """Return whether the containers of each service that lives are as the files say."""
+    env_path = Path(call.params["env_file"] or compose.project.directory / ".env")
+    host = _drift.Host(compose, call.execute, call.state_dir, env_path)
+    lasting = {service.service for service in expected if service.lives}
+    found = _drift.judge_all(host, model, [one for one in seen.containers if one.service in lasting])
+    missing = Outcome(UNKNOWN, "it has no container", "See the state of the service")
+    return {name: found.get(name, missing) for name in lasting}
 
 
 def _facts(expected: list[_health.Expectation], seen: _health.Sighting) -> dict[str, object]:

@@ -17,7 +17,10 @@ description:
   - Everything is asked in read-only transactions (C(BEGIN READ ONLY)), each taken back. No session setting is changed
     and no lock is taken, so that nothing stays behind in a connection pooler.
   - The connections are opened from this host and, where O(services) are given, once more from inside their network, by
-    a container of theirs and its driver. Both use the settings of today's O(env_file), as the next release will.
+    a container of theirs and its driver. Both use the settings of today's O(env_file), as the next release will; with
+    O(own_settings) the container is asked with those that it was started with, as its application has them.
+  - With O(schemas) it also looks whether tables, columns and migrations are there. An application's own migrator is
+    never asked.
   - Nothing of the user that runs this counts, such as C(PGPASSWORD) or C(~/.pgpass).
   - No password is sent without TLS, unless O(sslmodes) allows it. Whether a server takes plain connections is found
     out by asking it without a password.
@@ -87,6 +90,30 @@ options:
         description: What to do when there are rows.
         type: str
         required: true
+  schemas:
+    description:
+      - What must be there, by the name of a connection.
+      - C(tables) is a dict of tables, each with a list of those of its columns that are asked for by name (it may be
+        empty).
+      - C(migrations) says where applied migrations are written down. C(table) and C(column) (the id of a migration) are
+        needed, C(success) is a boolean column of that table. Those that the release which serves was verified with must
+        be among them, and those of its commit, where C(files) are patterns of its files, each a migration of that
+        name.
+      - C(count) counts the rows of a C(table) and compares them with how many there were at the last look. C(id)
+        becomes the last part of the check's id, C(title) says what is made sure of, C(unit) is what the rows are, in
+        the plural; with C(where), a boolean column, those are told, too, as C(told).
+      - C(remedy) is what to do when something is missing.
+    type: dict
+    default: {}
+  remember:
+    description:
+      - Keep what is counted for the next look, in C(seen/database.json) below O(state_dir). Nothing of the application
+        changes, so it is no change. Nothing is kept in check mode, nor of a look that found nothing.
+    type: bool
+    default: false
+  project_dir:
+    description: The application's git checkout, for the C(files) of C(migrations) in O(schemas).
+    type: path
   sslmodes:
     description: Values of C(sslmode) that demand TLS.
     type: list
@@ -127,6 +154,12 @@ options:
     description: Docker network in which a built image is asked.
     type: str
     default: ''
+  own_settings:
+    description:
+      - Ask a running service with the settings that it was started with, and not with today's O(env_file).
+      - No container is started for it; where no service runs, C(inside) is V(unknown).
+    type: bool
+    default: false
   python:
     description: Python of the services.
     type: str
@@ -161,6 +194,23 @@ EXAMPLES = r"""
     network: prosaas-net
   become: true
 
+- name: The application reaches its database, and finds there what it reads
+  prosaas.ops.postgres_check:
+    env_file: /opt/shop/.env
+    connections:
+      shop: {title: The shop's database, url: DATABASE_URL}
+    schemas:
+      shop:
+        tables:
+          orders: [id, paid]
+          customers: []
+        migrations: {table: schema_migrations, column: id, success: success, files: [migrations/*.sql]}
+    project: shop
+    project_dir: /opt/shop
+    services: [web]
+    own_settings: true
+  become: true
+
 - name: Nothing runs that a restart would break
   prosaas.ops.postgres_check:
     env_file: /opt/shop/.env
@@ -183,7 +233,8 @@ checks:
   description:
     - For each of O(connections) the checks C(database.NAME.connect), C(database.NAME.tls), C(database.NAME.room),
       C(database.NAME.rights) (where it C(migrates)) and C(database.NAME.inside) (where there are O(services)); and one
-      for each of O(readings). Worst first.
+      for each of O(readings). For each of O(schemas) C(database.NAME.tables), C(database.NAME.migrations) and
+      C(database.NAME.ID) with the C(id) of its C(count), where they are given. Worst first.
     - A server that says no is a V(fail), one that does not answer is V(unknown), and so is everything that was to be
       asked through it.
   returned: always
@@ -215,8 +266,11 @@ from ansible_collections.prosaas.ops.plugins.module_utils import (
     _postgres_check,
     _postgres_judge,
     _postgres_look,
+    _postgres_schema,
 )
 from ansible_collections.prosaas.ops.plugins.module_utils._check import Report
+from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError
+from ansible_collections.prosaas.ops.plugins.module_utils._memory import Memory
 from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, run_module
 from ansible_collections.prosaas.ops.plugins.module_utils._postgres import Source
 from ansible_collections.prosaas.ops.plugins.module_utils._postgres_connect import Manner
@@ -237,6 +291,9 @@ OPTIONS: dict[str, t.Any] = {
             "rows": {"type": "str", "choices": ["warn", "fail"], "default": "fail"},
         },
     },
+    "schemas": {"type": "dict", "default": {}},
+    "remember": {"type": "bool", "default": False},
+    "project_dir": {"type": "path"},
     "sslmodes": {"type": "list", "elements": "str", "default": ["require", "verify-ca", "verify-full"]},
     "server_least": {"type": "str", "default": "14"},
     "round_trip": {"type": "float", "default": 50},
@@ -245,18 +302,25 @@ OPTIONS: dict[str, t.Any] = {
     "project": {"type": "str", "default": ""},
     "services": {"type": "list", "elements": "str", "default": []},
     "network": {"type": "str", "default": ""},
+    "own_settings": {"type": "bool", "default": False},
     "python": {"type": "str", "default": "python3"},
 }
 
 
 def look(call: Call) -> Report:
     params = call.params
-    return _postgres_check.inspect(
+    schemas = _schemas(call)
+    report = _postgres_check.inspect(
         sources=[Source.of(name, given) for name, given in params["connections"].items()],
         readings=[_postgres_look.Reading(**given) for given in params["readings"]],
         values=_dotenv.values(Path(params["env_file"])),
         place=Place(
-            params["project"], params["services"], params["network"], params["python"], start=not call.check_mode
+            params["project"],
+            params["services"],
+            params["network"],
+            params["python"],
+            start=not call.check_mode,
+            own=params["own_settings"],
         ),
         execute=call.execute,
         want=_postgres_judge.Want(
@@ -264,7 +328,27 @@ def look(call: Call) -> Report:
             params["server_least"],
             params["round_trip"],
         ),
+        schemas=schemas,
     )
+    if schemas.memory and params["remember"] and not call.check_mode:
+        schemas.memory.keep()
+    return report
+
+
+def _schemas(call: Call) -> _postgres_check.Schemas:
+    params = call.params
+    wishes = {name: _postgres_schema.Wish.of(name, given) for name, given in params["schemas"].items()}
+    unknown = sorted(wishes.keys() - params["connections"].keys())
+    if unknown:
+        raise OpsError(f"Schema {unknown[0]} is of no connection.", "Name it as one of the connections.")
+    directory = Path(params["project_dir"]) if params["project_dir"] else None
+    known = {
+        name: _postgres_schema.known(call.state_dir, directory, wish.migrations, call.execute)
+        for name, wish in wishes.items()
+        if wish.migrations
+    }
+    counts = any(wish.count for wish in wishes.values())
+    return _postgres_check.Schemas(wishes, known, Memory(call.state_dir, "database") if counts else None)
 
 
 def main() -> None:

@@ -94,7 +94,7 @@ EXAMPLES = r"""
     since: "{{ switched.began }}"
     served: "{{ switched.ended }}"
     proxy_service: nginx
-    access_ignored: ['"prosaas\.ops"$']
+    access_ignored: ['"prosaas\.ops"']
     forbidden:
       '*': ['^\[[^]]+\] CRITICAL\s+\[']
       nginx: ['\[emerg\]', 'connect\(\) failed']

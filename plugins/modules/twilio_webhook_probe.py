@@ -14,14 +14,18 @@ author:
   - the prosaas.ops authors (@prosaas)
 description:
   - Asks the webhook through the public edge, as Twilio would and as a forger would.
-  - A forged request must be refused, be it unsigned, signed with another token, or altered after it was signed.
+  - A forged request must be refused, be it unsigned, signed with another token, altered after it was signed, or signed
+    for another address. O(forgeries) says which kinds are sent, and what each must be answered with.
   - That token and public address are the right ones is shown without taking a call, by a correctly signed status
     callback for a call that never was. Otherwise a refusal could have any reason, and would prove nothing.
   - No request carries From or To, so that the application finds no business and makes no lead. Any call slot that a
     request may have taken is given back, and a slot that could not be is reported.
+  - With O(project), Redis and the database are asked afterwards for what names one of the calls, and the log for a line
+    of each request.
 extends_documentation_fragment:
   - prosaas.ops._shared
   - prosaas.ops._shared.checks
+  - prosaas.ops._shared.call_marks
 options:
   url:
     description: Base URL of the public edge.
@@ -61,6 +65,12 @@ options:
     description: Path of the webhook for incoming calls.
     type: str
     required: true
+  alias_paths:
+    description: Other paths that take calls; each is asked without a signature. It needs the kind V(alias) in O(forgeries).
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
   status_path:
     description: Path of the status callback.
     type: str
@@ -83,6 +93,46 @@ options:
     elements: int
     default:
       - 403
+  forgeries:
+    description: The kinds of forged requests to send.
+    type: list
+    elements: dict
+    version_added: 0.2.0
+    default:
+      - kind: unsigned
+      - kind: wrong_token
+      - kind: altered
+      - kind: added
+    suboptions:
+      kind:
+        description:
+          - V(unsigned) is a POST and a GET without a signature, V(wrong_token) one that is signed with another token.
+          - V(altered) has another parameter than was signed, V(added) one more.
+          - V(other_scheme) and V(other_host) are signed for another address, V(forwarded) for one that the request claims
+            in C(X-Forwarded-Host) and C(X-Forwarded-Proto).
+          - V(method) is signed and sent by PUT and by DELETE, V(alias) goes unsigned to O(alias_paths).
+        type: str
+        required: true
+        choices: [unsigned, wrong_token, altered, added, other_scheme, other_host, forwarded, method, alias]
+      refused:
+        description: Status codes of a refusal. Default is O(refused_status).
+        type: list
+        elements: int
+      tolerated:
+        description: Status codes that are a V(warn) and no V(fail), where the application is known to take such requests.
+        type: list
+        elements: int
+        default: []
+  refused_line:
+    description: What the log says of a request without a signature, a part of that line. Not looked for when empty.
+    type: str
+    default: ''
+    version_added: 0.2.0
+  taken_line:
+    description: What the log says of a call; V({path}) and V({sid}) stand for its own. Not looked for when empty.
+    type: str
+    default: ''
+    version_added: 0.2.0
   ended_status:
     description: Status codes with which the application accepts a status callback.
     type: list
@@ -93,6 +143,7 @@ options:
     description:
       - Whether to send one correctly signed incoming call, too. It takes a call slot for a moment and gives it back.
       - Off by default, since a slot that could not be given back would count as a call.
+      - With O(project) it is sent only where two slots are free and nobody keeps calls out, and skipped otherwise.
     type: bool
     default: false
   timeout:
@@ -117,6 +168,14 @@ EXAMPLES = r"""
     status_path: /webhook/call_status
     preview_path: /webhook/incoming_call_preview
     stream_path: /ws/twilio-media
+    forgeries:
+      - kind: unsigned
+      - kind: wrong_token
+      - kind: added
+      - kind: other_scheme
+        tolerated: [200]
+      - kind: method
+        refused: [403, 405]
   become: true
 
 - name: The same on this host, before its name points here, and with a signed call
@@ -136,9 +195,10 @@ EXAMPLES = r"""
 RETURN = r"""
 checks:
   description:
-    - The checks, worst first, namely C(webhook.unsigned), C(webhook.wrong_token), C(webhook.altered) and
-      C(webhook.callback), with O(preview_path) also C(webhook.preview), with O(signed) also C(webhook.signed).
-    - C(webhook.give_back) is there when a request may have taken a call slot.
+    - The checks, worst first, namely C(webhook.)O(forgeries[].kind) for each kind and C(webhook.callback), with
+      O(preview_path) also C(webhook.preview), with O(signed) also C(webhook.signed).
+    - C(webhook.give_back) is there when a request may have taken a call slot, C(webhook.no_trace) and C(webhook.logged)
+      with O(project).
   returned: always
   type: list
   elements: dict
@@ -161,14 +221,20 @@ msg:
 """
 
 import typing as t
+from pathlib import Path
 
-from ansible_collections.prosaas.ops.plugins.module_utils import _twilio
+from ansible_collections.prosaas.ops.plugins.module_utils import _dotenv, _twilio, _twilio_probe
+from ansible_collections.prosaas.ops.plugins.module_utils._call_marks import OPTIONS as MARKS
+from ansible_collections.prosaas.ops.plugins.module_utils._call_marks import marks_of
 from ansible_collections.prosaas.ops.plugins.module_utils._check import Report
 from ansible_collections.prosaas.ops.plugins.module_utils._credentials import Credentials
+from ansible_collections.prosaas.ops.plugins.module_utils._engine import Engine
 from ansible_collections.prosaas.ops.plugins.module_utils._http import Client, target
 from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, run_module
+from ansible_collections.prosaas.ops.plugins.module_utils._serving import serving
 
 OPTIONS: dict[str, t.Any] = {
+    **MARKS,
     "url": {"type": "str", "required": True},
     "address": {"type": "str", "default": ""},
     "ca_path": {"type": "path"},
@@ -184,11 +250,24 @@ OPTIONS: dict[str, t.Any] = {
     },
     "signed_url": {"type": "str", "default": ""},
     "incoming_path": {"type": "str", "required": True},
+    "alias_paths": {"type": "list", "elements": "str", "default": []},
     "status_path": {"type": "str", "required": True},
     "preview_path": {"type": "str", "default": ""},
     "stream_host": {"type": "str", "default": ""},
     "stream_path": {"type": "str", "default": ""},
     "refused_status": {"type": "list", "elements": "int", "default": [403]},
+    "forgeries": {
+        "type": "list",
+        "elements": "dict",
+        "default": [{"kind": kind} for kind in ("unsigned", "wrong_token", "altered", "added")],
+        "options": {
+            "kind": {"type": "str", "required": True, "choices": list(_twilio_probe.FORGERIES)},
+            "refused": {"type": "list", "elements": "int"},
+            "tolerated": {"type": "list", "elements": "int", "default": []},
+        },
+    },
+    "refused_line": {"type": "str", "default": ""},
+    "taken_line": {"type": "str", "default": ""},
     "ended_status": {"type": "list", "elements": "int", "default": [204]},
     "signed": {"type": "bool", "default": False},
     "timeout": {"type": "float", "default": 15},
@@ -209,14 +288,24 @@ def look(call: Call) -> Report:
         status=params["status_path"],
         refused=params["refused_status"],
         ended=params["ended_status"],
+        aliases=params["alias_paths"],
         address=params["address"],
         http=Client(ca_path=params["ca_path"] or "", timeout=params["timeout"], max_body=_twilio.MAX_TWIML),
     )
-    return _twilio.inspect(hook, params["signed"])
+    expected = {
+        one["kind"]: _twilio_probe.Expected(one.get("refused") or params["refused_status"], one.get("tolerated") or ())
+        for one in params["forgeries"]
+    }
+    marks = None
+    if params["project"]:
+        values = _dotenv.values(Path(params["env_file"]))
+        marks = marks_of(params, values, lambda: serving(call.state_dir), Engine.connect)
+    lines = _twilio_probe.Lines(params["refused_line"], params["taken_line"])
+    return _twilio_probe.inspect(hook, expected, params["signed"], marks, lines)
 
 
 def main() -> None:
-    run_module(OPTIONS, look)
+    run_module(OPTIONS, look, needs=("docker", "redis", "psycopg2"))
 
 
 if __name__ == "__main__":

@@ -128,7 +128,7 @@ class FollowedAction(Normal):
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         variables = task_vars or {}
         run = str(self._task.args.get("run") or "")
-        if not run or self._task.check_mode or self._task.no_log or self._task.async_val or _machine_reads():
+        if not run or self._task.check_mode or self._task.no_log or self._task.async_val or machine_reads():
             return t.cast("dict[str, t.Any]", super().run(tmp, variables))
         host = variables.get("inventory_hostname", "")
         path = f"{self._task.args.get('state_dir') or STATE_DIR}/runs/{run}/progress.jsonl"
@@ -156,6 +156,6 @@ class FollowedAction(Normal):
         return execute
 
 
-def _machine_reads() -> bool:
+def machine_reads() -> bool:
     """Whether what is printed is to be JSON as a whole."""
     return "json" in str(C.DEFAULT_STDOUT_CALLBACK)

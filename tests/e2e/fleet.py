@@ -89,6 +89,7 @@ POLICY: dict[str, t.Any] = {
     "verify_endpoints": [
         {"id": "endpoint.web", "title": "The page is served", "url": "http://127.0.0.1/", "any_of": [{"status": [200]}]}
     ],
+    "verify_endpoints_pages": [],
     "verify_capacity_set_key": "",
     "verify_webhook_url": "",
     "verify_health_window": 1,

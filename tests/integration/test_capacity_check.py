@@ -8,8 +8,11 @@ from __future__ import annotations
 import subprocess
 import typing as t
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from ansible_collections.prosaas.ops.plugins.module_utils import _capacity
+from ansible_collections.prosaas.ops.plugins.module_utils._engine import Engine
 from tiny import Stack, ansible, check, module, stack, status
 
 # As the application: the limit from its environment, 0 calls when Redis is away, a page for every other path.
@@ -33,6 +36,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 http.server.HTTPServer(("", 5050), Handler).serve_forever()
 """.replace("$", "$$")
 
+KEYS = _capacity.Keys("calls:active", "calls:active:{member}")
 SECRET = "s3cret-s3cret-s3cret"
 SERVICES = {
     "redis": {
@@ -89,19 +93,22 @@ def capacity(project: Stack, check_mode: bool = False, **options: t.Any) -> dict
 
 
 def test_idle_and_busy_are_green(project: Stack) -> None:
-    idle = capacity(project, items={"capacity.slots": [317]})
+    """A call that is in progress is no fault (trap 13)."""
+    idle = capacity(project, items={"capacity.leaked": [317]})
     assert idle["verdict"] == "pass", idle["msg"]
-    assert check(idle, "capacity.slots")["evidence"].startswith("0:")
-    assert check(idle, "capacity.slots")["item"] == [317]
+    assert check(idle, "capacity.leaked")["evidence"] == "0: no slot is taken"
+    assert check(idle, "capacity.leaked")["item"] == [317]
     assert SECRET not in str(idle)
     take(project, "CA1")
     busy = capacity(project)
     assert busy["verdict"] == "pass"
-    assert "1 of them live" in check(busy, "capacity.slots")["evidence"]
+    assert check(busy, "capacity.leaked")["evidence"] == "1 taken, every one live: work is going on"
+    assert check(busy, "capacity.endpoint")["evidence"] == "1 of 3, as in Redis"
     assert busy["live"] == ["CA1"]
 
 
 def test_leak_is_found_told_released_and_live_slots_stay(project: Stack) -> None:
+    """A member whose key is gone will never be given back (trap 13)."""
     take(project, "CAlive")
     take(project, "CAleak", live=False)
     found = capacity(project)
@@ -123,6 +130,7 @@ def test_leak_is_found_told_released_and_live_slots_stay(project: Stack) -> None
 
 
 def test_a_missing_key_proves_nothing_where_redis_evicts(project: Stack) -> None:
+    """The Redis of the calls is a cache, and throws keys out when it is full (trap 29)."""
     take(project, "CAmaybe", live=False)
     redis(project, "CONFIG", "SET", "maxmemory-policy", "volatile-random")
     redis(project, "SETEX", "victim", "100", "x" * 100)
@@ -159,7 +167,83 @@ def test_wrong_limit_wrong_secret_wrong_page(project: Stack) -> None:
     assert "<html>" in check(page, "capacity.endpoint")["evidence"]
 
 
+def test_an_application_that_lost_its_redis_is_caught_by_its_count(project: Stack) -> None:
+    """Redis is well, but the application cannot read it, and says 0 calls (trap 14)."""
+    take(project, "CA1")
+    address = Engine.connect().address(project.name, "redis")
+    redis(project, "CONFIG", "SET", "requirepass", "only-we-know-it")
+    try:
+        redis(project, "-a", "only-we-know-it", "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        seen = capacity(project, redis_url=f"redis://:only-we-know-it@{address}:6379/0")
+    finally:
+        redis(project, "-a", "only-we-know-it", "CONFIG", "SET", "requirepass", "")
+    assert check(seen, "capacity.endpoint")["status"] == "fail"
+    assert check(seen, "capacity.endpoint")["evidence"] == "it says 0 active, Redis 1"
+
+
+def test_the_limit_falls_back_as_the_application_does(project: Stack) -> None:
+    """Without MAX_ACTIVE_CALLS the limit is that of another variable, and without that 50 (trap 15)."""
+    environment = project.directory / ".env"
+    environment.write_text(f"MAX_CONCURRENT_CALLS=3\nINTERNAL_SECRET={SECRET}\n", encoding="utf-8")
+    seen = check(capacity(project, limit_fallback="MAX_CONCURRENT_CALLS", limit_default=50), "capacity.limit")
+    assert (seen["status"], "MAX_CONCURRENT_CALLS" in seen["evidence"]) == ("pass", True)
+    environment.write_text(f"INTERNAL_SECRET={SECRET}\n", encoding="utf-8")
+    seen = check(capacity(project, limit_fallback="MAX_CONCURRENT_CALLS", limit_default=50), "capacity.limit")
+    assert (seen["status"], "it is 3, the default" in seen["evidence"]) == ("fail", True)
+
+
+@pytest.fixture()
+def store(project: Stack) -> _capacity.Store:
+    address = Engine.connect().address(project.name, "redis")
+    return _capacity.Store(f"redis://{address}:6379/0", "Redis", KEYS)
+
+
+def as_the_application(store: _capacity.Store, member: str) -> None:
+    """Take a slot in one transaction, as the application does."""
+
+    def take_it(client: t.Any) -> None:
+        pipeline = client.pipeline()
+        pipeline.sadd(KEYS.members, member)
+        pipeline.setex(KEYS.of(member), 7200, "1")
+        pipeline.execute()
+
+    store.ask(take_it)
+
+
+def test_a_call_that_arrives_between_the_look_and_the_release_keeps_its_slot(
+    project: Stack, store: _capacity.Store
+) -> None:
+    """Its id was leaked when Redis was read, and is taken again before the leak is released (trap 13)."""
+    take(project, "CAleak", live=False)
+    take(project, "CAagain", live=False)
+
+    def claim() -> _capacity.Claim:  # which is asked for after the slots were read
+        as_the_application(store, "CAagain")
+        return _capacity.Claim(2, 3, 1, False)
+
+    report = _capacity.examine(store, KEYS, claim, _capacity.Wanted(3, "MAX"), release=True, preview=False)
+    assert report.facts["leaked"] == ["CAagain", "CAleak"]
+    assert redis(project, "SMEMBERS", "calls:active") == "CAagain"
+    assert redis(project, "EXISTS", "calls:active:CAagain") == "1"
+    leaked = next(one for one in report.checks if one.id == "capacity.leaked")
+    assert "1 released, the rest is alive again" in leaked.evidence
+
+
+def test_releases_that_race_with_calls_never_take_a_slot_from_one(project: Stack, store: _capacity.Store) -> None:
+    """The same ids are released and taken at the same moments, 400 times: every call has its slot and its key."""
+    members = [f"CA{number:03}" for number in range(400)]
+    store.ask(lambda client: client.sadd(KEYS.members, *members))
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        calls = pool.submit(lambda: [as_the_application(store, member) for member in members])
+        released = pool.submit(lambda: store.release(members)).result()
+        calls.result()
+    slots = store.slots()
+    assert (sorted(slots.live), slots.leaked) == (members, ())
+    assert len(released) <= len(members)
+
+
 def test_redis_down_is_a_failure_and_never_zero_calls(project: Stack) -> None:
+    """The application says 0 calls then (trap 14)."""
     container = project.container("redis")
     subprocess.run(["docker", "stop", "-t", "0", container], check=True, capture_output=True)
     try:
@@ -170,7 +254,6 @@ def test_redis_down_is_a_failure_and_never_zero_calls(project: Stack) -> None:
         "capacity.redis": "fail",
         "capacity.endpoint": "unknown",
         "capacity.limit": "unknown",
-        "capacity.slots": "unknown",
         "capacity.leaked": "unknown",
         "capacity.free": "unknown",
         "capacity.admission": "unknown",

@@ -379,6 +379,67 @@ def test_inside_asks_through_a_built_image_where_nothing_runs(look: Look, tmp_pa
     assert containers() == before
 
 
+def test_inside_with_the_settings_that_a_container_was_started_with(look: Look, tmp_path: Path) -> None:
+    """Today's file is right, and what runs was started with an older one: nobody else sees that."""
+    networks: dict[str, t.Any] = {"networks": ["way"], "command": ["sleep", "600"]}
+    services = {
+        "api": {**networks, "environment": {"DATABASE_URL": url()}},
+        "old": {**networks, "environment": {"DATABASE_URL": url(password="OldPassword_0123")}},
+    }
+    way = {"networks": {"way": {"external": True, "name": "prosaas-net"}}}
+    with stack("postgres-own", tmp_path, services, **way) as project:
+        options = {"project": project.name, "network": "prosaas-net", "own_settings": True}
+        good = check(look(services=["api"], **options), INSIDE)
+        assert (good["status"], "with the settings that it was started with" in good["evidence"]) == ("pass", True)
+        result = look(services=["old"], **options)
+        old = check(result, INSIDE)
+        assert (old["status"], old["remedy"]) == ("fail", "Recreate it, so that it reads its environment anew.")
+        assert "does not accept the password" in old["evidence"] and "OldPassword" not in str(result)
+        assert status(look(services=["none"], **options))[INSIDE] == "unknown", "no image is started for it"
+
+
+SCHEMA = {
+    "tables": {"orders": ["id", "paid"], "Odd Name": []},
+    "migrations": {"table": "done", "column": "id", "success": "good"},
+    "count": {"id": "flows", "title": "Flows", "table": "flow", "where": "active", "unit": "flows", "told": "active"},
+    "remedy": "Look at the migrations.",
+}
+
+
+def test_what_must_be_there_is_read_and_what_was_there_is_remembered(look: Look) -> None:
+    def found() -> dict[str, tuple[str, str]]:
+        result = look(schemas={"main": SCHEMA}, remember=True)
+        return {name: (check(result, f"database.main.{name}")["status"], check(result, f"database.main.{name}")["evidence"])
+                for name in ("tables", "migrations", "flows")}
+
+    assert {name: row[0] for name, row in found().items()} == dict.fromkeys(("tables", "migrations", "flows"), "fail")
+    as_customer(
+        "CREATE TABLE orders (id int, paid boolean)",
+        'CREATE TABLE "Odd Name" ()',
+        "CREATE TABLE done (id text, good boolean)",
+        "INSERT INTO done VALUES ('1', true), ('2', NULL)",
+        "CREATE TABLE flow (active boolean)",
+        "INSERT INTO flow VALUES (true), (false)",
+    )
+    try:
+        half = found()
+        assert half["tables"] == ("pass", "all 2 tables are there, with the 2 columns that are asked for")
+        assert half["migrations"] == ("fail", "not successful: 2")
+        assert half["flows"] == ("pass", "flows: 2, active: 1; later looks are compared with this one")
+        as_customer("UPDATE done SET good = true", "ALTER TABLE orders DROP COLUMN paid", "DELETE FROM flow WHERE active")
+        later = found()
+        assert later["tables"] == ("fail", "not there: orders.paid")
+        assert later["migrations"][0] == "pass" and later["migrations"][1].startswith("2 are applied, none has failed")
+        assert later["flows"][0] == "warn" and "flows: 1, active: 0; at the last look" in later["flows"][1]
+        as_customer("DELETE FROM flow")
+        assert found()["flows"][0] == found()["flows"][0] == "fail", "and so it stays until somebody forgets it"
+        away = look(schemas={"main": SCHEMA}, variables={"DATABASE_URL": url(password="another")})
+        assert {status(away)[f"database.main.{name}"] for name in half} == {"unknown"}
+        assert status(look(schemas={"main": {"tables": {"orders": []}}}, timeout=1))["database.main.tables"] == "pass"
+    finally:
+        as_customer('DROP TABLE orders, done, flow, "Odd Name"')
+
+
 def containers() -> set[str]:
     return set(subprocess.run(["docker", "ps", "-aq"], capture_output=True, text=True, check=True).stdout.split())
 

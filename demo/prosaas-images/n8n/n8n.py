@@ -23,6 +23,8 @@ CHECKLIST = os.environ.get("DEMO_FLAVOUR") == "checklist"
 EDITOR = b"<!DOCTYPE html><html><head><title>n8n.io - Workflow Automation</title></head><body>n8n</body></html>"
 
 WORKFLOWS = "CREATE TABLE IF NOT EXISTS workflow_entity (id TEXT PRIMARY KEY, name TEXT NOT NULL, active BOOLEAN)"
+CREDENTIALS = """CREATE TABLE IF NOT EXISTS credentials_entity (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, data TEXT NOT NULL, type TEXT NOT NULL)"""
 FIRST_WORKFLOW = "INSERT INTO workflow_entity VALUES ('welcome', 'Welcome a new lead', TRUE) ON CONFLICT DO NOTHING"
 
 
@@ -63,6 +65,7 @@ def open_database() -> int:
         sys.exit(1)
     with connection, connection.cursor() as cursor:
         cursor.execute(WORKFLOWS)
+        cursor.execute(CREDENTIALS)
         cursor.execute(FIRST_WORKFLOW)
         cursor.execute("SELECT count(*) FROM workflow_entity")
         (count,) = cursor.fetchone() or (0,)

@@ -16,6 +16,7 @@ from server.db import db
 from server.redis_client import client
 
 RESULT_TTL_SECONDS = 500
+FAILURE_TTL_SECONDS = 31_536_000
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ def enqueue(queue: str, func: str, description: str, **arguments: Any) -> str:
     job_id = str(uuid.uuid4())
     job = {
         "func": func, "description": description, "data": json.dumps(arguments), "origin": queue,
-        "status": "queued", "created_at": _now(),
+        "status": "queued", "created_at": _now(), "enqueued_at": _now(),
     }
     (
         client.pipeline()
@@ -46,14 +47,15 @@ def perform(queue: str, job_id: str, worker: str) -> None:
     ).execute()
     try:
         FUNCTIONS[name](**json.loads(job["data"]))
-        registry, status = "finished", "finished"
+        registry, kept = "finished", RESULT_TTL_SECONDS
     except Exception as error:  # a job may fail in any way; the worker goes on with the next
         logger.error("❌ JOB FAILED queue='%s' job_id=%s function=%s", queue, job_id, name)
         logger.error("   → error: %s", error)
-        registry, status = "failed", "failed"
-    client.pipeline().zrem(f"rq:wip:{queue}", job_id).zadd(f"rq:{registry}:{queue}", {job_id: time.time()}).hset(
-        key, mapping={"status": status, "ended_at": _now()}
-    ).expire(key, RESULT_TTL_SECONDS).execute()
+        registry, kept = "failed", FAILURE_TTL_SECONDS
+    # Both registries are sorted by the time at which a job is forgotten.
+    client.pipeline().zrem(f"rq:wip:{queue}", job_id).zadd(f"rq:{registry}:{queue}", {job_id: time.time() + kept}).hset(
+        key, mapping={"status": registry, "ended_at": _now()}
+    ).expire(key, kept).execute()
 
 
 def prebuild_prompt(call_sid: str, business_id: int) -> None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 _BOOT = logging.Formatter("[%(asctime)s] %(levelname)-8s [%(name)s] %(message)s", "%Y-%m-%d %H:%M:%S")
@@ -19,7 +20,8 @@ def configure() -> None:
     _handler.setFormatter(_BOOT)
     root = logging.getLogger()
     root.handlers = [_handler]
-    root.setLevel(logging.INFO)
+    # Nothing here is logged at a lower level than INFO, whatever is asked for.
+    root.setLevel(max(logging.INFO, logging.getLevelNamesMapping().get(os.environ.get("LOG_LEVEL", ""), 0)))
     logging.getLogger("uvicorn").propagate = False  # it has a handler of its own
     for noisy in ("boto3", "botocore", "urllib3", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

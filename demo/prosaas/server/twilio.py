@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from server import calls_capacity, jobs
-from server.config import public_host
+from server.config import FAULT, public_host
 from server.db import db
 from server.twilio_security import is_signed
 
@@ -54,6 +54,8 @@ def signed(answer: Callable[[Request, Mapping[str, str]], Response]) -> Callable
     @functools.wraps(answer)
     async def endpoint(request: Request) -> Response:
         parameters, form = await _parameters(request)
+        if FAULT == "webhook_logs_first":
+            await run_in_threadpool(_log_call, {"From": "unknown", **parameters}, None, "initiated")
         if not is_signed(request, form):
             return FORBIDDEN
         return await run_in_threadpool(answer, request, parameters)

@@ -57,5 +57,7 @@ def _urls(request: Request) -> list[str]:
     proto = request.headers.get("X-Forwarded-Proto", request.url.scheme).split(",")[0].strip()
     first = public or f"{proto}://{forwarded[0].strip() or host}"
     hosts = [name.strip() for name in (*forwarded, host, urlsplit(public).netloc) if name.strip()]
+    if FAULT == "webhook_one_url":  # a good day: nothing but the public address is believed
+        return [first + target]
     others = [f"{scheme}://{name}" for name in hosts for scheme in ("https", "http")]
     return [base + target for base in dict.fromkeys([first, *others])]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a browser asks the API for, as far as a load test needs it: a form that is refused, and a long download."""
+"""What a browser asks the API for: who it is, a form that is refused, and a long download."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ from starlette.routing import Route
 EXPORT_PIECES = 10
 EXPORT_PIECE_SECONDS = 0.1
 EXPORT_PIECE = b"2026-01-25,+15005550006,website,new\n" * 100
+
+
+async def me(_request: Request) -> JSONResponse:
+    """The page asks before anybody can have logged in, and is told so."""
+    return JSONResponse({"error": "Not authenticated"}, 401)
 
 
 async def login(request: Request) -> JSONResponse:
@@ -37,6 +42,7 @@ async def _pieces() -> AsyncIterator[bytes]:
 
 
 ROUTES = [
+    Route("/api/auth/me", me),
     Route("/api/auth/login", login, methods=["POST"]),
     Route("/api/leads/export", export),
 ]

@@ -10,9 +10,11 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 import traceback
+from datetime import datetime, timezone
 
 import redis
 
@@ -22,22 +24,34 @@ from server.config import CHECKLIST, QUEUES
 from server.redis_client import client
 
 HEARTBEAT_SECONDS = 15
+FORGOTTEN_SECONDS = 480  # after its last heartbeat a worker's entry is gone
 RETRY_SECONDS = 2
 
 logger = logging.getLogger("server.worker")
+
+
+def _now() -> str:
+    """The time as RQ writes it."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class Worker:
     def __init__(self) -> None:
         self.name = f"prosaas-worker-{os.getpid()}"
         self.key = f"rq:worker:{self.name}"
+        self.birth = _now()
         self.busy = False
         self.stopping = False
 
     def register(self) -> None:
         """Again with every heartbeat: a Redis that comes back may have forgotten us."""
-        entry = {"queues": ",".join(QUEUES), "state": "idle", "pid": os.getpid(), "last_heartbeat": time.time()}
-        client.pipeline().sadd("rq:workers", self.key).hset(self.key, mapping=entry).execute()
+        entry = {
+            "queues": ",".join(QUEUES), "state": "idle", "pid": os.getpid(), "hostname": socket.gethostname(),
+            "birth": self.birth, "last_heartbeat": _now(),
+        }
+        client.pipeline().sadd("rq:workers", self.key).hset(self.key, mapping=entry).expire(
+            self.key, FORGOTTEN_SECONDS
+        ).execute()
 
     def register_death(self) -> None:
         client.pipeline().srem("rq:workers", self.key).delete(self.key).execute()

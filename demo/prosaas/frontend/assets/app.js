@@ -4,6 +4,9 @@
 
 const state = document.getElementById("state");
 
+// As the application's page does: it asks who is there, and nobody is.
+fetch("/api/auth/me");
+
 fetch("/api/health")
   .then((response) => response.json())
   .then((health) => { state.value = health.status; })

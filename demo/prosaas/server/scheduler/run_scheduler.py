@@ -10,6 +10,7 @@ import logging
 import signal
 import sys
 import time
+from datetime import datetime, timezone
 
 import redis
 
@@ -54,7 +55,7 @@ def main() -> None:
 
 def _cycle(number: int) -> None:
     # Nobody gives the lock back, as in the real one: it runs out.
-    if not client.set(LOCK, str(number), nx=True, ex=LOCK_SECONDS):
+    if not client.set(LOCK, datetime.now(timezone.utc).replace(tzinfo=None).isoformat(), nx=True, ex=LOCK_SECONDS):
         return
     logger.info("🔒 Lock acquired for cycle %s", number)
     for name in JOBS:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import time
 import typing as t
@@ -14,10 +15,10 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.prosaas.ops.plugins.module_utils import _endpoint
-from ansible_collections.prosaas.ops.plugins.module_utils._check import FAIL, PASS, UNKNOWN, Outcome
+from ansible_collections.prosaas.ops.plugins.module_utils._check import FAIL, PASS, UNKNOWN, WARN, Outcome
 from ansible_collections.prosaas.ops.plugins.module_utils._condition import Condition
 from ansible_collections.prosaas.ops.plugins.module_utils._endpoint import Endpoint, Shape
-from ansible_collections.prosaas.ops.plugins.module_utils._endpoint_data import endpoint_of
+from ansible_collections.prosaas.ops.plugins.module_utils._endpoint_data import endpoint_of, in_force
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError, Unreachable
 from ansible_collections.prosaas.ops.plugins.module_utils._http import Answer
 from ansible_collections.prosaas.ops.plugins.modules import endpoint_check
@@ -163,6 +164,21 @@ def test_the_shipped_endpoints_accept_both_kinds_of_the_application(endpoint: st
     assert bool(outcome.remedy) == (status == FAIL)
 
 
+def test_traps_1_to_4_each_answer_counts_for_what_it_proves() -> None:
+    def status(endpoint: str, answer: Answer) -> str:
+        return _endpoint.judge(shipped()[f"endpoint.{endpoint}"], answer).status
+
+    # trap 1: the edge's own text is the edge's, and never the application's
+    assert (status("health", text("ok\n")), status("api_health", text("ok\n"))) == (PASS, FAIL)
+    # trap 2: a 200 without JSON is no capacity
+    assert (status("health_details", text("ok")), status("health_details", said(CAPACITY))) == (FAIL, PASS)
+    # trap 3: the field of the checklist is taken where it is, and the database is judged by what asks it
+    assert status("api_health", said(API_AS_FOUND)) == PASS
+    assert status("readyz", said({"dependencies": {"database": "unhealthy: no"}}, 503)) == FAIL
+    # trap 4: the health of a service whose application did not start is 200, and this is not
+    assert status("api_health", text("Internal Server Error", 500)) == FAIL
+
+
 def test_the_secret_of_a_header_is_sent_and_nowhere_told() -> None:
     asked = shipped()["endpoint.health_details"]
     assert asked.headers == {"X-Internal-Secret": "x" * 32}
@@ -177,6 +193,22 @@ def test_a_condition_needs_exactly_one_test() -> None:
     for tests in ({}, {"equals": 1, "exists": True}):
         given = {"id": "a", "title": "a", "url": "http://a.test", "any_of": [{"json": [{"query": "a", **tests}]}]}
         assert ArgumentSpecValidator(endpoint_check.OPTIONS).validate({"endpoints": [given]}).error_messages
+
+
+def test_a_later_endpoint_takes_the_place_of_one_with_its_id_or_takes_it_away() -> None:
+    one, two = {"id": "a", "url": "1", "any_of": [{}]}, {"id": "b", "url": "2", "any_of": [{}]}
+    assert in_force([one, two]) == [one, two]
+    assert in_force([one, two, {**one, "url": "3"}]) == [{**one, "url": "3"}, two]
+    assert in_force([one, two, {**one, "any_of": []}]) == [two]
+
+
+@pytest.mark.parametrize(("days", "status"), [(30, PASS), (13, WARN), (0.4, WARN)])
+def test_the_days_of_a_certificate(days: float, status: str) -> None:
+    end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days)
+    outcome = _endpoint.judge_days(end - datetime.timedelta(days=90), end, ("app.test", "n8n.app.test"), 14)
+    assert outcome.status == status
+    assert f"valid until {end:%Y-%m-%d}, {days:.0f} of 90 days are left, for app.test, n8n.app.test" in outcome.evidence
+    assert bool(outcome.remedy) == (status == WARN)
 
 
 def answering(*outcomes: Outcome | OpsError) -> t.Callable[[], Outcome]:

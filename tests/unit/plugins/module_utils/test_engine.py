@@ -39,6 +39,7 @@ INSPECTED = {
 
 
 def test_a_container_is_read() -> None:
+    """State, health and exit code come as data, never from the words of a table (trap 28)."""
     container = _engine.container_of(INSPECTED)
     assert (container.name, container.project, container.service) == ("shop-web-1", "shop", "web")
     assert (container.health, container.health_output) == ("unhealthy", "connection refused")

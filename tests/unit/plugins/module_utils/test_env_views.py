@@ -122,7 +122,8 @@ class Engine:
 def container(service: str, created: str, **values: str) -> dict[str, t.Any]:
     environment = [f"{name}={value}" for name, value in values.items()]
     labels = {"com.docker.compose.service": service}
-    return {"Created": created, "Image": f"sha:{service}", "Config": {"Labels": labels, "Env": [*environment, "BARE"]}}
+    made = {"Image": f"shop-{service}", "Cmd": ["serve"], "Labels": labels, "Env": [*environment, "BARE"]}
+    return {"Created": created, "Image": f"sha:{service}", "Config": made}
 
 
 def test_the_newest_container_of_a_service_counts() -> None:
@@ -137,7 +138,9 @@ def test_the_newest_container_of_a_service_counts() -> None:
         container=(0, json.dumps(containers), ""),
         image=(1, json.dumps(images), "Error: No such image: sha:api"),
     )
-    assert _env_views.running(engine, "shop") == [Running("api", {}, None), Running("job", {"A": "2"}, {})]
+    found = _env_views.running(engine, "shop")
+    assert [(one.service, one.values, one.image) for one in found] == [("api", {}, None), ("job", {"A": "2"}, {})]
+    assert found[0].made_with == {"image": "shop-api", "command": ["serve"], "entrypoint": None}
     assert _env_views.running(Engine(ps=(0, "\n", "")), "shop") == []
 
 

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+import socket
 import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.prosaas.ops.plugins.module_utils import _health, _health_report
+from ansible_collections.prosaas.ops.plugins.module_utils import _health, _health_report, _ports
 from ansible_collections.prosaas.ops.plugins.module_utils._compose import Project
 from ansible_collections.prosaas.ops.plugins.module_utils._engine import Container, Event, Port
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError
@@ -36,6 +37,7 @@ MODEL: dict[str, t.Any] = {
     }
 }
 NOW = 10_000.0
+PROJECT = Project("shop", Path("/srv/shop"), ("a.yml", "b.yml"))
 
 
 def container(service: str = "api", **changes: t.Any) -> Container:
@@ -66,13 +68,25 @@ def test_expectations_come_from_the_model_and_policies_win() -> None:
     }
     assert expected["mail"].count == 2
     assert expected["chat"].probe == _health.Probe(3300, "/", 200)
+    asked = _health.expectations(MODEL, {"chat": {"probe": {"port": 1, "from": "api"}}})
+    assert [one.probe for one in asked if one.probe] == [_health.Probe(1, asker="api")]
+    with pytest.raises(OpsError, match="cannot be asked from nobody: the model has no such service"):
+        _health.expectations(MODEL, {"chat": {"probe": {"port": 1, "from": "nobody"}}})
     with pytest.raises(OpsError, match="'well'"):
         _health.expectations(MODEL, {"api": {"expect": "well"}})
 
 
 @pytest.mark.parametrize(
     "policy",
-    ["running", {"expects": "running"}, {"probe": {"prot": 80}}, {"probe": {"path": "/"}}, {"probe": {"port": "80"}}],
+    [
+        "running",
+        {"expects": "running"},
+        {"probe": {"prot": 80}},
+        {"probe": {"path": "/"}},
+        {"probe": {"port": "80"}},
+        {"probe": {"port": 80, "asker": "web"}},
+        {"probe": {"port": 80, "from": 1}},
+    ],
 )
 def test_a_policy_with_a_slip_is_an_error(policy: t.Any) -> None:
     with pytest.raises(OpsError, match="policy of service api"):
@@ -137,9 +151,18 @@ def test_a_probe_takes_the_place_of_the_health_check() -> None:
             "fail",
             "died 20 s after everything was good (exit code 137)",
         ),
-        (sighting(container(oom_killed=True)), "fail", "out of memory"),
+        (sighting(container(oom_killed=True, exit_code=137)), "fail", "out of memory (exit code 137, restarted 0 times)"),
         (sighting(container(), kills=[death(NOW - 35)]), "fail", "out of memory"),
         (sighting(container(status="restarting"), good_at=None, deaths=[death(NOW - 1)] * 5), "fail", "died 5 times"),
+        # The engine waits longer each time, so that the last start may be long ago.
+        (
+            sighting(
+                container(status="restarting", restart_count=6, exit_code=3, created_at=NOW - 70, started_at=NOW - 60),
+                good_at=None,
+            ),
+            "fail",
+            "restart loop: restarted 6 times (last exit code 3)",
+        ),
         (sighting(container(started_at=NOW - 3), good_at=None), "unknown", "up for 3 s only, 10 s are wanted"),
         (sighting(container(status="created"), good_at=None), "unknown", "does not run"),
         (sighting(good_at=None), "unknown", "does not run"),
@@ -177,13 +200,41 @@ def test_ports() -> None:
     wanted = ({"target": 80, "published": "8080-8081", "protocol": "tcp"},)
     edge = Expectation("edge", ports=wanted)
     published = container("edge", ports=frozenset({Port("0.0.0.0", 8081, 80, "tcp"), Port("::", 8081, 80, "tcp")}))
-    assert _health.judge_ports([edge], [published]).status == "pass"
-    assert "8080-8081->80 is not published" in _health.judge_ports([edge], [container("edge")]).evidence
+    assert _ports.judge_ports([edge], [published]).status == "pass"
+    assert "8080-8081->80 is not published" in _ports.judge_ports([edge], [container("edge")]).evidence
     extra = container("api", ports=frozenset({Port("0.0.0.0", 5432, 5432, "tcp")}))
     assert (
         "5432->5432/tcp is published and not in the model"
-        in _health.judge_ports([Expectation("api")], [extra]).evidence
+        in _ports.judge_ports([Expectation("api")], [extra]).evidence
     )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "bound", "said"),
+    [
+        ({}, "127.0.0.1", "edge 443->443 is not published at every address, but at 127.0.0.1"),
+        ({"host_ip": "127.0.0.1"}, "0.0.0.0", "edge 443->443 is not published at 127.0.0.1, but at 0.0.0.0"),
+        ({"host_ip": "127.0.0.1"}, "127.0.0.1", ""),
+        ({"host_ip": "0.0.0.0"}, "0.0.0.0", ""),
+    ],
+)
+def test_a_port_that_is_bound_to_another_address_is_seen(wanted: dict[str, str], bound: str, said: str) -> None:
+    edge = Expectation("edge", ports=({"target": 443, "published": "443", **wanted},))
+    outcome = _ports.judge_ports([edge], [container("edge", ports=frozenset({Port(bound, 443, 443, "tcp")}))])
+    assert (outcome.status == "fail", said in outcome.evidence) == (bool(said), True)
+
+
+def test_a_published_port_behind_which_nothing_listens_is_seen() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        ports = frozenset({Port("0.0.0.0", 443, port, "tcp"), Port("0.0.0.0", 80, 9, "tcp"), Port("::", 53, 53, "udp")})
+        edge = container("edge", ports=ports, addresses={"net": "127.0.0.1"})
+        unheard = _ports.silent([edge, container("edge", status="exited", ports=ports), container("other")])
+    assert unheard == {("c1", 9)}
+    expected = Expectation("edge", ports=({"target": port, "published": "443"}, {"target": 9, "published": "80"}))
+    outcome = _ports.judge_ports([expected], [edge], unheard)
+    assert "edge 80->9 is published, but nothing listens on 9 in the container" in outcome.evidence
+    assert f"->{port} " not in outcome.evidence
 
 
 def test_orphans() -> None:
@@ -203,7 +254,6 @@ def test_a_service_that_was_not_waited_for_is_unknown_and_the_cause_is_named() -
         "api": Judgement(False, False, "running, health: starting"),
         "migrate": Judgement(False, True, "exited (1)"),
     }
-    project = Project("shop", Path("/srv/shop"), ("a.yml", "b.yml"))
     expected = [Expectation("api", "healthy"), Expectation("migrate", "exited")]
     asked: list[str] = []
 
@@ -211,7 +261,7 @@ def test_a_service_that_was_not_waited_for_is_unknown_and_the_cause_is_named() -
         asked.append(one.service)
         return ["first", "no such table"]
 
-    found = {check.id: check for check in _health_report.checks(project, expected, seen, Limits(), {}, tail)}
+    found = {check.id: check for check in _health_report.checks(PROJECT, expected, seen, Limits(), _health_report.Looked(), tail)}
     assert found["compose.api.state"].status == "unknown"
     assert "because of migrate" in found["compose.api.state"].evidence
     assert found["compose.migrate.state"].evidence == "exited (1)\nfirst\nno such table"
@@ -219,6 +269,27 @@ def test_a_service_that_was_not_waited_for_is_unknown_and_the_cause_is_named() -
     assert found["compose.migrate.state"].remedy == remedy
     assert "compose.migrate.restarts" not in found
     assert asked == ["migrate"], "only the log of what failed is read"
+
+
+def test_what_the_health_check_printed_is_told_shortly_and_masked() -> None:
+    sick = container(health="unhealthy", health_code=22, health_failures=3, health_output="curl: (22)\n k-123456789" * 40)
+    (said,) = _health_report.health_words(sick, ["k-123456789"])
+    assert said.startswith("health check: exit code 22, 3 times in a row: ")
+    assert len(said) < 360 and "k-123456789" not in said and "\n" not in said
+    silent = container(health="starting", health_code=1, health_failures=1)
+    assert _health_report.health_words(silent, []) == ["health check: exit code 1: it prints nothing"]
+    assert _health_report.health_words(container(health="healthy", health_output="ok"), []) == []
+
+
+def test_a_service_that_could_not_be_asked_is_unknown() -> None:
+    chat = Expectation("chat", probe=_health.Probe(3300, asker="api"))
+    seen = sighting(container("chat"), container(status="exited"), good_at=None)
+    seen.states["chat"] = Judgement(False, False, "running, GET :3300/: api, from which it is asked, does not run")
+    found = _health_report.checks(PROJECT, [chat], seen, Limits(), _health_report.Looked(), lambda _one: [])[0]
+    assert (found.status, found.remedy) == ("unknown", "See compose.api.state")
+    seen.containers[0] = container("chat", status="exited")
+    found = _health_report.checks(PROJECT, [chat], seen, Limits(), _health_report.Looked(), lambda _one: [])[0]
+    assert found.status == "fail", "it does not run itself"
 
 
 def test_secret_values() -> None:

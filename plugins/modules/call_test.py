@@ -1,0 +1,349 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the prosaas.ops authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: call_test
+short_description: Makes a phone call without a phone, as Twilio would, and looks at what becomes of it
+version_added: 0.2.0
+author:
+  - the prosaas.ops authors (@prosaas)
+description:
+  - Sends a correctly signed webhook, opens the media stream that the answer names, speaks and listens there in real time,
+    stops, and tells the end of the call to the status callback. All of it goes through the public edge.
+  - What is said is made here, two seconds that sound like a voice and are no word of any language.
+  - The call has an id of its own and nothing else (no From, no To), so that it is nobody's call. What the application
+    writes about it all the same is named and stays.
+  - Meanwhile Redis, the application's own count and its log are asked about this one call, while others come and go.
+  - No call is made where fewer than two slots are free, or where a deployment keeps calls out; the checks are V(skip) then.
+  - The slot of the call is given back whatever happens. Where the application keeps it, that is a failure, and the slot
+    is taken out of Redis here.
+  - What only a person can judge is asked for, C(call.answer_makes_sense).
+  - An application that speaks with a paid service pays for this call, too.
+extends_documentation_fragment:
+  - prosaas.ops._shared
+  - prosaas.ops._shared.checks
+  - prosaas.ops._shared.call_marks
+attributes:
+  check_mode:
+    support: full
+    description: No call is made, and the checks are V(skip).
+  idempotent:
+    support: partial
+    description: Each time it is another call.
+options:
+  url:
+    description: Base URL of the public edge.
+    type: str
+    required: true
+  address:
+    description:
+      - Address to connect to in place of the one that a URL's name resolves to, for the webhook and the media stream. Name
+        and certificate stay the URL's.
+    type: str
+    default: ''
+  ca_path:
+    description: File with CA certificates to trust besides the system's.
+    type: path
+    default: ''
+  env_file:
+    description: File on the host (the application's C(.env)) that holds the variables named here.
+    type: path
+    required: true
+  credentials:
+    description: Names of the variables in O(env_file), never their values.
+    type: dict
+    required: true
+    suboptions:
+      auth_token:
+        description: Variable with the account's auth token.
+        type: str
+        required: true
+      account_sid:
+        description: Variable with the account's id, which the media stream is told.
+        type: str
+      public_base_url:
+        description: Variable with the base URL for which the application checks signatures.
+        type: str
+  signed_url:
+    description: Base URL that is signed. Default is the value of O(credentials.public_base_url), else O(url).
+    type: str
+    default: ''
+  incoming_path:
+    description: Path of the webhook for incoming calls.
+    type: str
+    required: true
+  status_path:
+    description: Path of the status callback.
+    type: str
+    required: true
+  stream_host:
+    description: Host of the media stream in the TwiML. Default is the host of the signed URL.
+    type: str
+    default: ''
+  stream_path:
+    description: Path of the media stream in the TwiML. Any, when empty.
+    type: str
+    default: ''
+  ended_status:
+    description: Status codes with which the application accepts a status callback.
+    type: list
+    elements: int
+    default:
+      - 204
+  numbers:
+    description:
+      - Phone numbers of the call, C(From) and C(To). Without them it is nobody's call.
+      - An application that must know who is called hangs up on nobody's call, and needs C(To).
+      - It may make a customer of whoever calls, so C(From) leaves more behind.
+    type: dict
+    default: {}
+  say_seconds:
+    description: How long is spoken, in seconds.
+    type: float
+    default: 2
+  listen_seconds:
+    description: Seconds from the beginning in which something must be heard. The call ends as soon as it was.
+    type: float
+    default: 15
+  release_deadline:
+    description: Seconds after the end in which the slot must be free.
+    type: float
+    default: 10
+  acquired_line:
+    description: What the log says when the call takes its slot; V({sid}) stands for its id. Not looked for when empty.
+    type: str
+    default: ''
+  released_line:
+    description: What the log says when the call gives its slot back; V({sid}) stands for its id.
+    type: str
+    default: ''
+  endpoint_url:
+    description: URL at which the application tells its count and its limit, as JSON.
+    type: str
+    required: true
+  endpoint_service:
+    description: Service of O(project) that is asked, at its container's address. Empty for the host of O(endpoint_url).
+    type: str
+    default: ''
+  endpoint_headers:
+    description: Headers to send, each with the name of the variable in O(env_file) that holds its value.
+    type: dict
+    default: {}
+  endpoint_fields:
+    description: Names of the members of the JSON object that tell the numbers.
+    type: dict
+    default:
+      active: active_calls
+      limit: max_calls
+      free: capacity_available
+      full: at_capacity
+  recordings:
+    description: Where recordings are saved. Without it they are not looked for.
+    type: dict
+    suboptions:
+      services:
+        description: Services that have the directory. The file must be in one of them, and all must be able to write there.
+        type: list
+        elements: str
+        required: true
+      path:
+        description: The directory in their containers.
+        type: str
+        required: true
+      name:
+        description: Pattern of the file's name; V({sid}) stands for the call's id.
+        type: str
+        default: '{sid}*'
+      deadline:
+        description: Seconds after the call in which it must be there.
+        type: float
+        default: 3
+  timeout:
+    description: Seconds within which every single answer must be complete.
+    type: float
+    default: 15
+seealso:
+  - module: prosaas.ops.twilio_webhook_probe
+  - module: prosaas.ops.capacity_check
+  - name: Media streams
+    description: The messages of the WebSocket.
+    link: https://www.twilio.com/docs/voice/media-streams/websocket-messages
+"""
+
+EXAMPLES = r"""
+- name: A call goes through, from the webhook to the recording
+  prosaas.ops.call_test:
+    project: prosaasil
+    url: https://prosaas.pro
+    env_file: /opt/prosaasil/.env
+    credentials:
+      auth_token: TWILIO_AUTH_TOKEN
+      account_sid: TWILIO_ACCOUNT_SID
+      public_base_url: PUBLIC_BASE_URL
+    incoming_path: /webhook/incoming_call
+    status_path: /webhook/call_status
+    stream_path: /ws/twilio-media
+    log_service: prosaas-calls
+    acquired_line: '[CAPACITY] ACQUIRED call_id={sid}'
+    released_line: '[CAPACITY] RELEASED call_id={sid}'
+    endpoint_service: prosaas-calls
+    endpoint_url: http://prosaas-calls:5050/health/details
+    limit_variable: MAX_ACTIVE_CALLS
+    limit_default: 50
+    recordings:
+      services: [prosaas-calls, worker]
+      path: /app/server/recordings
+    advisory: [call.answer_makes_sense]
+  become: true
+"""
+
+RETURN = r"""
+call:
+  description: The call, and the rows of the application that name it.
+  returned: when a call was made
+  type: dict
+  sample: {rows: [call_log id 4711], sid: CA0123456789abcdef0123456789abcdef}
+checks:
+  description:
+    - The checks, worst first, namely C(call.connected), C(call.audio), C(call.acquired), C(call.counted),
+      C(call.completed), C(call.released), C(call.uncounted), C(call.recording) and C(call.answer_makes_sense).
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - id: call.audio
+      status: pass
+      evidence: first heard after 0.05 s; 101 messages with 2.0 s of sound
+      remedy: ''
+      item: [375]
+verdict:
+  description: The worst status of the checks that count, V(pass), V(warn), V(unknown) or V(fail).
+  returned: always
+  type: str
+  sample: pass
+msg:
+  description: One sentence that names what failed and what to do.
+  returned: always
+  type: str
+  sample: 8 of 9 checks passed, 1 to look at.
+"""
+
+import typing as t
+from pathlib import Path
+
+from ansible_collections.prosaas.ops.plugins.module_utils import _audio, _capacity, _dotenv, _first_call, _twilio
+from ansible_collections.prosaas.ops.plugins.module_utils._call_marks import OPTIONS as MARKS
+from ansible_collections.prosaas.ops.plugins.module_utils._call_marks import Marks, marks_of
+from ansible_collections.prosaas.ops.plugins.module_utils._check import Report
+from ansible_collections.prosaas.ops.plugins.module_utils._credentials import Credentials
+from ansible_collections.prosaas.ops.plugins.module_utils._engine import Engine
+from ansible_collections.prosaas.ops.plugins.module_utils._http import Client, target
+from ansible_collections.prosaas.ops.plugins.module_utils._media_stream import Talk
+from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, run_module
+from ansible_collections.prosaas.ops.plugins.module_utils._serving import serving
+
+FIELDS = {"active": "active_calls", "limit": "max_calls", "free": "capacity_available", "full": "at_capacity"}
+
+OPTIONS: dict[str, t.Any] = {
+    **MARKS,
+    "url": {"type": "str", "required": True},
+    "address": {"type": "str", "default": ""},
+    "ca_path": {"type": "path", "default": ""},
+    "env_file": {"type": "path", "required": True},
+    "credentials": {
+        "type": "dict",
+        "required": True,
+        "options": {
+            # The name of a variable: no_log would hide it from the message that has to name it.
+            "auth_token": {"type": "str", "required": True, "no_log": False},
+            "account_sid": {"type": "str"},
+            "public_base_url": {"type": "str"},
+        },
+    },
+    "signed_url": {"type": "str", "default": ""},
+    "incoming_path": {"type": "str", "required": True},
+    "status_path": {"type": "str", "required": True},
+    "stream_host": {"type": "str", "default": ""},
+    "stream_path": {"type": "str", "default": ""},
+    "ended_status": {"type": "list", "elements": "int", "default": [204]},
+    "numbers": {"type": "dict", "default": {}},
+    "say_seconds": {"type": "float", "default": 2},
+    "listen_seconds": {"type": "float", "default": 15},
+    "release_deadline": {"type": "float", "default": 10},
+    "acquired_line": {"type": "str", "default": ""},
+    "released_line": {"type": "str", "default": ""},
+    "endpoint_url": {"type": "str", "required": True},
+    "endpoint_service": {"type": "str", "default": ""},
+    "endpoint_headers": {"type": "dict", "default": {}},
+    "endpoint_fields": {"type": "dict", "default": FIELDS},
+    "recordings": {
+        "type": "dict",
+        "options": {
+            "services": {"type": "list", "elements": "str", "required": True},
+            "path": {"type": "str", "required": True},
+            "name": {"type": "str", "default": "{sid}*"},
+            "deadline": {"type": "float", "default": 3},
+        },
+    },
+    "timeout": {"type": "float", "default": 15},
+}
+
+
+def look(call: Call) -> Report:
+    params = call.params
+    values = _dotenv.values(Path(params["env_file"]))
+    marks = marks_of(params, values, lambda: serving(call.state_dir), Engine.connect)
+    headers = {header: values.get(variable) or "" for header, variable in params["endpoint_headers"].items()}
+    report = _first_call.inspect(_wish(call, marks, headers), call.check_mode)
+    report.secrets |= {value for value in headers.values() if value}
+    return report
+
+
+def _wish(call: Call, marks: Marks, headers: t.Mapping[str, str]) -> _first_call.Wish:
+    params = call.params
+    known = Credentials(params["env_file"], params["credentials"])
+    signed_url = params["signed_url"] or known.get("public_base_url") or params["url"]
+    http = Client(ca_path=params["ca_path"], timeout=params["timeout"])
+
+    def claim() -> _capacity.Claim:
+        service = params["endpoint_service"]
+        address = serving(call.state_dir).address(params["project"], service) if service else ""
+        return _capacity.ask(http, params["endpoint_url"], address, headers, params["endpoint_fields"])
+
+    said = _audio.frames(_audio.speech(params["say_seconds"]))
+    wanted = params["recordings"]
+    return _first_call.Wish(
+        hook=_twilio.Webhook(
+            url=params["url"],
+            signed_url=signed_url,
+            token=known.need("auth_token"),
+            stream=_twilio.Stream(params["stream_host"] or target(signed_url).netloc, params["stream_path"]),
+            incoming=params["incoming_path"],
+            preview="",
+            status=params["status_path"],
+            ended=params["ended_status"],
+            address=params["address"],
+            http=http,
+        ),
+        marks=marks,
+        claim=claim,
+        account=known.get("account_sid"),
+        talk=Talk(said, params["say_seconds"], params["listen_seconds"]),
+        lines=_first_call.Lines(params["acquired_line"], params["released_line"]),
+        recordings=_first_call.Recordings(**wanted) if wanted else None,
+        numbers=params["numbers"],
+        release=params["release_deadline"],
+    )
+
+
+def main() -> None:
+    run_module(OPTIONS, look, needs=("docker", "redis", "psycopg2", "websocket"))
+
+
+if __name__ == "__main__":
+    main()

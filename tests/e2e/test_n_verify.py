@@ -1,0 +1,115 @@
+# Copyright (c) 2026, the prosaas.ops authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Verify on the stack: every check seen green and red by playbook runs, each red by a fault of the stack.
+
+The tests of this file build on each other: they collect what the runs said, and the last ones judge the collection.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator
+
+import pytest
+from collection import GREEN, Collection, maker, printed, see, table
+from demo_stack import DEMO, ROOT, Stack, run
+from faults import Fault
+from load import Load
+from verify_faults import stopped
+
+SUBJECTS = ("services", "endpoints", "logs", "database", "capacity", "background", "webhook", "call")
+FAULTS: list[tuple[str, Fault]] = [
+    (subject, fault) for subject in SUBJECTS for fault in importlib.import_module(f"verify_faults.{subject}").FAULTS
+]
+TASKS = 12  # of a whole verify, at most
+
+# Their messages name times of answers.
+OF_THE_MACHINE = r"\| `(endpoint|page|call)\."
+
+
+@pytest.fixture(scope="module")
+def collection() -> Iterator[Collection]:
+    collected = Collection("verify")
+    yield collected
+    print(f"kept in {collected.keep()}")
+
+
+def test_all_of_it_is_green_in_at_most_twelve_tasks(deployed: Stack, collection: Collection) -> None:
+    done = deployed.play("verify")
+    assert done.code == 0, done.output
+    record = deployed.record()
+    open_questions = {check["id"] for check in record["checks"] if check["status"] == "unknown"}
+    assert [check["id"] for check in record["checks"] if check["status"] == "fail"] == []
+    assert all(next(c for c in record["checks"] if c["id"] == name)["question"] for name in open_questions)
+    assert done.stats["ok"] + done.stats["changed"] <= TASKS
+    assert done.stats["changed"] == 0
+    collection.add(GREEN, record["checks"])
+
+
+@pytest.mark.parametrize(("subject", "fault"), FAULTS, ids=[f"{subject}: {fault.said}" for subject, fault in FAULTS])
+def test_a_fault_of_the_stack_is_seen_and_named(
+    deployed: Stack, collection: Collection, subject: str, fault: Fault
+) -> None:
+    see(deployed, collection, subject, fault)
+
+
+def test_it_is_green_again_after_all_of_them(deployed: Stack) -> None:
+    assert deployed.play("verify").code == 0
+
+
+def test_what_is_wrong_is_printed_worst_first_and_nothing_waits_for_what_cannot_come(deployed: Stack) -> None:
+    """One service is away: the other subjects are looked at all the same, without their own deadlines."""
+    with stopped("frontend"):
+        done = deployed.play("verify", "-e", "verify_health_deadline=5", "-e", "verify_endpoints_deadline=120")
+    record = deployed.record()
+    assert done.code != 0
+    assert {check["id"].partition(".")[0] for check in record["checks"]} >= {"compose", "endpoint", "logs", "capacity", "webhook"}
+    lines = [line.split()[0] for line in printed(done.output).splitlines() if re.match(r"\s+(fail|unknown|warn) ", line)]
+    assert lines == sorted(lines, key=["fail", "unknown", "warn"].index)
+    assert "compose.frontend.state" in printed(done.output) and "endpoint.frontend" in printed(done.output)
+    assert sum(step["seconds"] for step in record["steps"]) < 60
+
+
+def test_three_runs_leave_no_trace_while_calls_come_and_go(deployed: Stack) -> None:
+    """No row, no slot and no job of ours; the calls of others lose nothing by it."""
+    before = traces(deployed)
+    with Load(DEMO, rate=10) as load:
+        load.steady().mark()
+        for _time in range(3):
+            done = deployed.play("verify")
+            assert done.code == 0, done.output
+            assert deployed.statuses()["webhook.signed"] == "pass"
+    found = load.report()
+    assert found["calls"]["short"] > 3
+    assert (found["failures"], found["calls"]["problems"]) == ([], {})
+    assert traces(deployed) == before
+
+
+def traces(stack: Stack) -> dict[str, str]:
+    """Return the number of rows of every table, and what Redis holds of calls and of jobs."""
+    count = "query_to_xml(format('SELECT count(*) AS n FROM %I.%I', table_schema, table_name), false, true, '')"
+    tables = (
+        f"SELECT table_name, (xpath('/row/n/text()', {count}))[1] FROM information_schema.tables"
+        " WHERE table_schema = 'public' AND table_type = 'BASE TABLE' ORDER BY 1"
+    )
+    server = ("docker", "exec", "-u", "postgres", "prosaas-cloud-postgres-1", "psql", "-XAt", "-d", "prosaas", "-c")
+    names = [name for name in stack.redis("KEYS", "*").splitlines() if re.match(r"calls:|rq:(queue|job|failed|wip)", name)]
+    slots = stack.redis("SMEMBERS", "calls:active")
+    return {"rows": run(*server, tables), "redis": "\n".join(sorted(names)), "slots": slots}
+
+
+def test_every_check_was_seen_green_and_red(deployed: Stack, collection: Collection) -> None:
+    asked = {check["id"] for check in deployed.record()["checks"] if check["question"]}
+    assert [name for name in collection.one_sided() if name not in asked] == [], "but for what only people know"
+
+
+def test_every_box_has_a_check_that_was_returned(collection: Collection) -> None:
+    assert collection.unseen_boxes({"verify", "first_call"}) == []
+
+
+def test_the_table_in_the_docs_is_what_was_seen(collection: Collection) -> None:
+    made = maker("make_faults").page("verify", [vars(one) for one in collection.seen])
+    kept = (ROOT / "docs/faults-of-verify.md").read_text(encoding="utf-8")
+    assert table(kept, OF_THE_MACHINE) == table(made, OF_THE_MACHINE), "run: python docs/make_faults.py"
