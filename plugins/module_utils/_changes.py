@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import json
-import re
 import tempfile
 import typing as t
 from collections.abc import Iterator, Mapping
@@ -24,6 +23,7 @@ from pathlib import Path
 from . import _build, _build_inputs, _engine, _images, _store
 from ._compose import Compose, built_services, explain
 from ._deploy import Application
+from ._drift import RECREATE, drifted
 from ._errors import OpsError, Unreachable
 from ._git import shown
 from ._schema import some
@@ -33,7 +33,6 @@ Reasons = dict[str, list[str]]
 
 # Compose makes no container anew for these (2.26 and later); what is built shows as another image.
 NOT_COMPARED = ("build", "pull_policy", "profiles", "scale", "depends_on")
-_RECREATE = re.compile(r"Container (?P<name>\S+)\s+Recreate\b")
 _FILES = 3  # that a reason names
 _BY_HAND = "its container is not as Compose would make it now: it was changed by hand, or made by another version"
 
@@ -46,6 +45,8 @@ class Running:
     name: str
     image: str
     status: str
+    service: str
+    config_hash: str
 
     @property
     def serves(self) -> bool:
@@ -70,12 +71,13 @@ def predict(
     if recreated is not None:
         # Without an image Compose was asked with another one's name: there, what differs in the model counts.
         moving = {name for name, anew in recreated.items() if anew} | {one["service"] for one in app.store.superseded()}
+        # Compose recreates what depends on a container that it recreates or removes, even if nothing about it changed.
+        dragged = {name for name in recreated.keys() - differing.keys() if moving & needed_by(after, [name])}
+        dragged -= _changed_by_hand(app, [containers[name] for name in sorted(dragged) if recreated[name]])
         differing = {
             name: differing.get(name, [_BY_HAND])
             for name in containers
-            if recreated.get(name, name in differing)
-            # Compose recreates what depends on a container that it recreates or removes, even if nothing about it changed.
-            and (name in differing or moving.isdisjoint(needed_by(after, [name])))
+            if recreated.get(name, name in differing) and name not in dragged
         }
     reasons: Reasons = {name: ["it is new"] for name in after["services"].keys() - containers.keys()}
     reasons.update({name: ["it is not in the model any more"] for name in containers.keys() - after["services"].keys()})
@@ -84,6 +86,13 @@ def predict(
         for name in more.keys() & after["services"].keys():
             reasons[name] = [*reasons.get(name, []), *more[name]]
     return dict(sorted(reasons.items()))
+
+
+def _changed_by_hand(app: Application, containers: list[Running]) -> set[str]:
+    """Return the services whose container is not even as the project's files of today would make it."""
+    here = app.compose()
+    stale, alone = drifted(here, here.model(), containers) if containers else (set(), set())
+    return stale | alone
 
 
 def _stopped(containers: Mapping[str, Running]) -> Reasons:
@@ -121,12 +130,20 @@ def running(app: Application) -> dict[str, Running]:
     rc, out, err = app.execute(["docker", "inspect", *ids])
     if rc:
         raise explain("docker inspect", err, "Run it again: a container went away while it was looked at.")
-    return {
-        one["Config"]["Labels"][_engine.SERVICE]: Running(
-            one["Id"], one["Name"].lstrip("/"), one["Image"], one["State"]["Status"]
-        )
-        for one in reversed(json.loads(out))  # the newest, which comes first, counts
-    }
+    each = [_running(one) for one in reversed(json.loads(out))]  # the newest, which comes first, counts
+    return {one.service: one for one in each}
+
+
+def _running(said: Mapping[str, t.Any]) -> Running:
+    labels = said["Config"]["Labels"]
+    return Running(
+        id=said["Id"],
+        name=said["Name"].lstrip("/"),
+        image=said["Image"],
+        status=said["State"]["Status"],
+        service=labels[_engine.SERVICE],
+        config_hash=labels.get(_engine.CONFIG_HASH, ""),
+    )
 
 
 @contextmanager
@@ -238,5 +255,5 @@ def _recreated(
     rc, out, err = app.execute(argv, cwd=str(app.project.directory))
     if rc:
         return None
-    named = {found["name"] for found in _RECREATE.finditer(out + err)}
+    named = {found["name"] for found in RECREATE.finditer(out + err)}
     return {service: one.name in named for service, one in containers.items() if service not in absent}

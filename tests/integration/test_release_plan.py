@@ -216,6 +216,29 @@ def test_what_somebody_did_by_hand_is_a_reason(world: World) -> None:
     assert world.plan()["plan"]["reasons"] == ["containers of an earlier release still run: web"]
 
 
+@pytest.mark.parametrize("alone", [True, False], ids=["made without what it depends on", "with another environment"])
+def test_what_somebody_did_by_hand_is_told_from_what_a_dependency_drags_along(world: World, tmp_path: Path, alone: bool) -> None:
+    """Compose would recreate what depends on a service that changes, and says no more than that."""
+    dependent = {"image": IMAGE, "command": ["sleep", "infinity"], "depends_on": ["web"]}
+    world.deploy(world.commit("Side needs web", {"docker-compose.yml": world.compose_file(side=dependent)}))
+    changed = world.commit("Another page", {"web/page": "2\n"})
+    run("git", "-C", str(world.host), "fetch", "--quiet")
+    assert list(world.plan(commit=changed)["plan"]["services"]) == ["web"], "side is only dragged along"
+    override = tmp_path / "by-hand.json"
+    override.write_text(json.dumps({"services": {"side": {} if alone else {"environment": {"BY": "hand"}}}}))
+    compose = ["docker", "compose", "--project-directory", str(world.host), "-p", PROJECT]
+    files = ["-f", str(world.host / "docker-compose.yml"), "-f", str(override)]
+    run(*compose, *files, "up", "-d", *(["--no-deps"] if alone else []), "--force-recreate", "side")
+    services = world.plan(commit=changed)["plan"]["services"]
+    assert "by hand" in services.get("side", [""])[0] or (alone and compose_is_exact(world)), services
+    assert "web" in services
+
+
+def compose_is_exact(world: World) -> bool:
+    """Whether this Compose keeps the hash of a container that was made with --no-deps, as newer ones do."""
+    return not world.plan()["plan"]["needed"]
+
+
 def test_a_commit_whose_compose_files_do_not_work_here_is_refused(world: World) -> None:
     world.commit("Wants more", {"docker-compose.yml": world.compose_file(side={"image": "${NEW_ONE:?is needed}"})})
     result = world.plan()
