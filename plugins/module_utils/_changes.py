@@ -47,6 +47,7 @@ class Running:
     status: str
     service: str
     config_hash: str
+    depends_on: tuple[str, ...]
 
     @property
     def serves(self) -> bool:
@@ -143,6 +144,7 @@ def _running(said: Mapping[str, t.Any]) -> Running:
         status=said["State"]["Status"],
         service=labels[_engine.SERVICE],
         config_hash=labels.get(_engine.CONFIG_HASH, ""),
+        depends_on=_engine.depends_on(labels),
     )
 
 

@@ -97,6 +97,9 @@ class Made(t.Protocol):
     @property
     def config_hash(self) -> str: ...
 
+    @property
+    def depends_on(self) -> tuple[str, ...]: ...
+
 
 def drifted(compose: Compose, model: Model, containers: Iterable[Made]) -> tuple[set[str], set[str]]:
     """Return the services with a container that is not as Compose would make it now.
@@ -110,10 +113,16 @@ def drifted(compose: Compose, model: Model, containers: Iterable[Made]) -> tuple
     said = "".join(compose.run("--dry-run", "create", "--no-build", "--pull", "never"))
     named = {found["name"] for found in RECREATE.finditer(said)}
     other = [one for one in other if one.name in named]
-    without = {name: {**one, "depends_on": {}} for name, one in model["services"].items()}
+    kept = {one.service: one.depends_on for one in other}
+    without = {name: {**one, "depends_on": _some(one, kept.get(name, ()))} for name, one in model["services"].items()}
     made_alone = hashes(compose, {**model, "services": without})
     stale = {one.service for one in other if one.config_hash != made_alone.get(one.service)}
     return stale, {one.service for one in other} - stale
+
+
+def _some(service: t.Mapping[str, t.Any], names: Iterable[str]) -> dict[str, t.Any]:
+    """Return of what a service depends on these; ``--no-deps`` leaves out what is not brought up with it."""
+    return {name: how for name, how in (service.get("depends_on") or {}).items() if name in set(names)}
 
 
 def hashes(compose: Compose, model: Model) -> dict[str, str]:

@@ -26,6 +26,7 @@ NUMBER = "com.docker.compose.container-number"
 ONE_OFF = "com.docker.compose.oneoff"
 WORKING_DIR = "com.docker.compose.project.working_dir"
 CONFIG_HASH = "com.docker.compose.config-hash"
+DEPENDS_ON = "com.docker.compose.depends_on"
 
 _ACTIONS = ("create", "start", "die", "oom", "destroy", "pause", "unpause", "health_status")
 _LAST_LINES = 50_000
@@ -71,6 +72,7 @@ class Container:
     addresses: dict[str, str] = field(default_factory=dict)
     ports: frozenset[Port] = frozenset()
     config_hash: str = ""
+    depends_on: tuple[str, ...] = ()
     pid: int = 0
     hosts_path: str = ""
     aliases: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -136,14 +138,22 @@ def container_of(inspected: Mapping[str, t.Any]) -> Container:
         addresses={name: net["IPAddress"] for name, net in (network.get("Networks") or {}).items() if net["IPAddress"]},
         ports=frozenset(_ports(network.get("Ports") or {})),
         config_hash=labels.get(CONFIG_HASH, ""),
+        depends_on=depends_on(labels),
         health_test=_health_test(inspected["Config"].get("Healthcheck") or {}),
         pid=state.get("Pid") or 0,
         hosts_path=inspected.get("HostsPath") or "",
         aliases={name: tuple(net.get("Aliases") or ()) for name, net in (network.get("Networks") or {}).items()},
         anonymous_volumes=tuple(
-            mount["Destination"] for mount in inspected.get("Mounts") or () if _ANONYMOUS.fullmatch(mount.get("Name") or "")
+            mount["Destination"]
+            for mount in inspected.get("Mounts") or ()
+            if _ANONYMOUS.fullmatch(mount.get("Name") or "")
         ),
     )
+
+
+def depends_on(labels: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the services that a container was made to depend on, as Compose wrote ``service:condition:restart,…``."""
+    return tuple(part.partition(":")[0] for part in labels.get(DEPENDS_ON, "").split(",") if part)
 
 
 def _health_test(given: Mapping[str, t.Any]) -> tuple[str, ...]:
@@ -288,7 +298,9 @@ class Engine:
                 try:
                     yield from iter(lambda: answer.raw.read(_LOG_BLOCK), b"")
                 except urllib3.exceptions.HTTPError:
-                    raise Unreachable("The Docker engine stopped answering in the middle of a log.", "docker info") from None
+                    raise Unreachable(
+                        "The Docker engine stopped answering in the middle of a log.", "docker info"
+                    ) from None
 
     def inspect(self, container: str) -> Container | None:
         """Return one container by its id; ``None`` when it is gone."""

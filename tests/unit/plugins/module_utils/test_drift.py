@@ -89,3 +89,16 @@ def test_hashes_tell_and_the_dry_run_has_the_last_word(
     compose = Compose(Project("shop", tmp_path, ()), execute)
     found = _drift.drifted(compose, MODEL, [container("api", "h1"), container("job", "h2")])
     assert found == (stale, made_alone)
+
+
+def test_what_was_brought_up_with_some_of_its_dependencies_alone_is_told_as_that(tmp_path: Path) -> None:
+    """``up --no-deps api job`` keeps that job depends on api, and leaves out the database."""
+    model = {**MODEL, "services": {"job": {"image": "job:1", "depends_on": {"api": {}, "database": {}}}}}
+
+    def execute(argv: t.Sequence[str], **options: t.Any) -> tuple[int, str, str]:
+        if "--hash" in argv:
+            return 0, f"job {'+'.join(json.loads(options['data'])['services']['job']['depends_on'])}\n", ""
+        return 0, "", " DRY-RUN MODE -  Container shop-job-1  Recreate\n"
+
+    made = Container("c", "shop-job-1", "shop", "job", config_hash="api", depends_on=("api",))
+    assert _drift.drifted(Compose(Project("shop", tmp_path, ()), execute), model, [made]) == (set(), {"job"})
