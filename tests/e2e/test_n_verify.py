@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from collection import GREEN, Collection, maker, printed, see, table
+from collection import GREEN, Collection, maker, printed, see
 from demo_stack import DEMO, ROOT, Stack, run
 from faults import Fault
 from load import Load
@@ -26,9 +26,6 @@ FAULTS: list[tuple[str, Fault]] = [
 ]
 TASKS = 12  # of a whole verify, at most
 BEFORE = "first_call.prerequisites.webhook"  # Twilio's own setting: preflight asks Twilio
-
-# Their messages name times of answers.
-OF_THE_MACHINE = r"\| `(endpoint|page|call)\."
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +120,13 @@ def test_every_box_has_a_check_that_was_returned(collection: Collection) -> None
     assert [box for box in unseen if not box.startswith(BEFORE)] == []
 
 
-def test_the_table_in_the_docs_is_what_was_seen(collection: Collection) -> None:
+def test_the_table_in_the_docs_has_every_check(collection: Collection) -> None:
+    """What a stack says in the middle of falling over differs from run to run; what turned red does not."""
     made = maker("make_faults").page("verify", [vars(one) for one in collection.seen])
     kept = (ROOT / "docs/faults-of-verify.md").read_text(encoding="utf-8")
-    assert table(kept, OF_THE_MACHINE) == table(made, OF_THE_MACHINE), "run: python docs/make_faults.py"
+    assert reds(kept) == reds(made), "run: python docs/make_faults.py"
+
+
+def reds(page: str) -> set[str]:
+    """Return the checks that have a row with a failure."""
+    return set(re.findall(r"^\| `(\S+)` \|.*\| \*\*fail\*\* ", page, re.MULTILINE))
