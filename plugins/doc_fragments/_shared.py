@@ -376,6 +376,84 @@ options:
     default: 5
 """
 
+    WEBHOOK = r"""
+options:
+  url:
+    description: Base URL of the public edge.
+    type: str
+    required: true
+  address:
+    description:
+      - Address to connect to in place of the one that a URL's name resolves to. Name and certificate stay the URL's.
+    type: str
+    default: ''
+  ca_path:
+    description: File with CA certificates to trust besides the system's.
+    type: path
+    default: ''
+  env_file:
+    description: File on the host (the application's C(.env)) that holds the variables named here.
+    type: path
+    required: true
+  signed_url:
+    description:
+      - Base URL that is signed. Twilio signs the URL that is entered in its console.
+      - Default is the value of O(credentials.public_base_url), and O(url) where that is not set.
+    type: str
+    default: ''
+  incoming_path:
+    description: Path of the webhook for incoming calls.
+    type: str
+    required: true
+  status_path:
+    description: Path of the status callback.
+    type: str
+    required: true
+  stream_host:
+    description: Host of the media stream in the TwiML. Default is the host of the signed URL.
+    type: str
+    default: ''
+  stream_path:
+    description: Path of the media stream in the TwiML. Any, when empty.
+    type: str
+    default: ''
+  ended_status:
+    description: Status codes with which the application accepts a status callback.
+    type: list
+    elements: int
+    default: [204]
+  timeout:
+    description: Seconds within which every single answer must be complete.
+    type: float
+    default: 15
+"""
+
+    COUNT = r"""
+options:
+  endpoint_url:
+    description: URL at which the application tells its count and its limit, as JSON.
+    type: str
+    required: true
+  endpoint_service:
+    description:
+      - Connect to a container of this service, in place of the host that O(endpoint_url) names.
+      - Empty for an endpoint that is public.
+    type: str
+    default: ''
+  endpoint_headers:
+    description: Headers to send, each with the name of the variable in O(env_file) that holds its value.
+    type: dict
+    default: {}
+  endpoint_fields:
+    description: Names of the members of the JSON object that tell the numbers.
+    type: dict
+    default:
+      active: active_calls
+      limit: max_calls
+      free: capacity_available
+      full: at_capacity
+"""
+
     ENDPOINTS = r"""
 options:
   endpoints:

@@ -17,8 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from . import _capacity, _sockets
-from ._capacity import Claim, Slots, Store
+from ._capacity import Slots, Store
 from ._check import PASS
+from ._claim import Claim
 from ._engine import Container, Engine
 from ._errors import OpsError, Unreachable
 

@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ._check import FAIL, PASS, UNKNOWN, WARN, Check, Outcome, Report
+from ._claim import Claim
 from ._errors import OpsError, Unreachable
-from ._http import Answer, Client
 
 SECOND_LOOK = 0.5  # seconds in which a slot that is just being given back or taken comes to rest
 TIMEOUT = 5.0
@@ -183,41 +183,6 @@ def _parted(members: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Tell members that stand for work from ours."""
     ours = tuple(member for member in members if member.startswith(FILLER))
     return tuple(member for member in members if member not in ours), ours
-
-
-class Claim(t.NamedTuple):
-    """What the application says of its slots."""
-
-    active: int
-    limit: int
-    free: int
-    full: bool
-
-
-def claim_of(answer: Answer, fields: Mapping[str, str], where: str) -> Claim:
-    """Read the application's answer; anything but its JSON is an error that says what came instead."""
-    if answer.status in (401, 403):
-        raise OpsError(
-            f"{where} refuses the secret ({answer.status}).", "Compare it with the container's: docker inspect"
-        )
-    if answer.status != 200:
-        raise OpsError(f"{where} answers {answer.status}: {answer.excerpt()}", "Look at the log of its service.")
-    try:
-        said = answer.json()
-        active, limit, free = (int(said[fields[name]]) for name in ("active", "limit", "free"))
-        return Claim(active, limit, free, bool(said[fields["full"]]))
-    except (ValueError, TypeError, LookupError):
-        raise OpsError(
-            f"{where} answers 200, but not with the numbers of the application: {answer.excerpt(60)}",
-            "Ask the service itself; in front of it something else answers this path.",
-        ) from None
-
-
-def ask(client: Client, url: str, address: str, headers: Mapping[str, str], fields: Mapping[str, str]) -> Claim:
-    try:
-        return claim_of(client.send(url, headers=headers, address=address), fields, url)
-    except Unreachable as error:  # an application that does not answer is no open question
-        raise OpsError(error.problem, error.remedy) from None
 
 
 def examine(

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from . import _capacity, _media_stream
 from ._admission import signals_raised
 from ._call_marks import Marks, Sids
-from ._capacity import Claim
 from ._check import FAIL, PASS, SKIP, UNKNOWN, Check, Outcome, Report, stopwatch
+from ._claim import Claim
 from ._errors import OpsError, Unreachable
 from ._media_stream import Heard, Start, Talk
 from ._twilio import Webhook, connection_of, judge_stream, unexpected

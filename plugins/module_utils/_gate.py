@@ -24,10 +24,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from . import _admission, _calls, _campaigns, _capacity, _check
+from . import _admission, _calls, _campaigns, _capacity, _check, _claim
 from ._admission import Admission
 from ._calls import Counter, Times
 from ._capacity import Keys, Store
+from ._claim import Claim
 from ._engine import Container, Engine
 from ._errors import OpsError
 from ._http import Client
@@ -37,7 +38,6 @@ from ._postgres_connect import Manner
 ABORT, WAIT, PROCEED = "abort", "wait", "proceed"
 PAUSE = 1.0
 REMIND_EVERY = 30.0  # seconds after which it is said again what is waited for
-FIELDS = {"active": "active_calls", "limit": "max_calls", "free": "capacity_available", "full": "at_capacity"}
 
 _POLICY: dict[str, t.Any] = {
     "policy": {"type": "str", "choices": [ABORT, WAIT, PROCEED], "default": ABORT},
@@ -60,7 +60,7 @@ GATE_OPTIONS: dict[str, t.Any] = {
             "joining_seconds": {"type": "int", "default": 10},
             "endpoint_url": {"type": "str", "required": True},
             "endpoint_headers": {"type": "dict", "default": {}},
-            "endpoint_fields": {"type": "dict", "default": FIELDS},
+            "endpoint_fields": {"type": "dict", "default": _claim.FIELDS},
             "limit_variable": {"type": "str", "default": ""},
             "limit_default": {"type": "int", "default": 0},
         },
@@ -261,9 +261,9 @@ def _calls_of(given: Mapping[str, t.Any], project: str, values: Mapping[str, str
     def containers() -> list[Container]:
         return _calls.running(Engine.connect(), project, given["service"])
 
-    def ask(container: Container) -> _capacity.Claim:
+    def ask(container: Container) -> Claim:
         address = next(iter(container.addresses.values()), "")
-        return _capacity.ask(Client(timeout=5), given["endpoint_url"], address, headers, given["endpoint_fields"])
+        return _claim.ask(Client(timeout=5), given["endpoint_url"], address, headers, given["endpoint_fields"])
 
     def limit() -> int:
         said = [wanted]

@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
 from ._check import FAIL, PASS, Outcome
+from ._credentials import Credentials
 from ._errors import OpsError
-from ._http import DEFAULT_PORTS, Answer, Client
+from ._http import DEFAULT_PORTS, Answer, Client, target
 
 FORM = "application/x-www-form-urlencoded"
 MAX_TWIML = 1 << 16  # Twilio itself reads no more
@@ -28,6 +29,21 @@ MAX_TWIML = 1 << 16  # Twilio itself reads no more
 LOOK = "Look at the log of the service behind the webhook."
 
 Params = Mapping[str, t.Union[str, Sequence[str]]]
+
+# Options of the modules that ask a webhook; their credentials differ.
+OPTIONS: dict[str, t.Any] = {
+    "url": {"type": "str", "required": True},
+    "address": {"type": "str", "default": ""},
+    "ca_path": {"type": "path", "default": ""},
+    "env_file": {"type": "path", "required": True},
+    "signed_url": {"type": "str", "default": ""},
+    "incoming_path": {"type": "str", "required": True},
+    "status_path": {"type": "str", "required": True},
+    "stream_host": {"type": "str", "default": ""},
+    "stream_path": {"type": "str", "default": ""},
+    "ended_status": {"type": "list", "elements": "int", "default": [204]},
+    "timeout": {"type": "float", "default": 15},
+}
 
 
 def canonical(url: str) -> str:
@@ -152,13 +168,30 @@ class Webhook:
     token: str
     stream: Stream
     incoming: str
-    preview: str
     status: str
+    preview: str = ""
     refused: Sequence[int] = (403,)
     ended: Sequence[int] = (204,)
     aliases: Sequence[str] = ()
     address: str = ""
     http: Client = field(default_factory=Client)
+
+    @classmethod
+    def of(cls, params: Mapping[str, t.Any], known: Credentials, http: Client, **more: t.Any) -> Webhook:
+        """Read it from options; ``known`` has the token, and perhaps the address that is signed."""
+        signed_url = params["signed_url"] or known.get("public_base_url") or params["url"]
+        return cls(
+            url=params["url"],
+            signed_url=signed_url,
+            token=known.need("auth_token"),
+            stream=Stream(params["stream_host"] or target(signed_url).netloc, params["stream_path"]),
+            incoming=params["incoming_path"],
+            status=params["status_path"],
+            ended=params["ended_status"],
+            address=params["address"],
+            http=http,
+            **more,
+        )
 
     def signature(self, path: str, params: Params, base: str = "") -> str:
         """Sign a request as Twilio would, for the public address or for another one."""

@@ -119,7 +119,7 @@ def _alias(hook: Webhook, sids: Sids) -> list[Request]:
 
 
 def _with_token(hook: Webhook, token: str) -> Webhook:
-    return Webhook(hook.url, hook.signed_url, token, hook.stream, hook.incoming, hook.preview, hook.status)
+    return Webhook(hook.url, hook.signed_url, token, hook.stream, hook.incoming, hook.status)
 
 
 ONE_URL = "Have the application check signatures for its public URL alone."

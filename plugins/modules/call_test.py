@@ -28,6 +28,8 @@ extends_documentation_fragment:
   - prosaas.ops._shared
   - prosaas.ops._shared.checks
   - prosaas.ops._shared.call_marks
+  - prosaas.ops._shared.webhook
+  - prosaas.ops._shared.count
 attributes:
   check_mode:
     support: full
@@ -36,24 +38,6 @@ attributes:
     support: partial
     description: Each time it is another call.
 options:
-  url:
-    description: Base URL of the public edge.
-    type: str
-    required: true
-  address:
-    description:
-      - Address to connect to in place of the one that a URL's name resolves to, for the webhook and the media stream. Name
-        and certificate stay the URL's.
-    type: str
-    default: ''
-  ca_path:
-    description: File with CA certificates to trust besides the system's.
-    type: path
-    default: ''
-  env_file:
-    description: File on the host (the application's C(.env)) that holds the variables named here.
-    type: path
-    required: true
   credentials:
     description: Names of the variables in O(env_file), never their values.
     type: dict
@@ -69,32 +53,6 @@ options:
       public_base_url:
         description: Variable with the base URL for which the application checks signatures.
         type: str
-  signed_url:
-    description: Base URL that is signed. Default is the value of O(credentials.public_base_url), else O(url).
-    type: str
-    default: ''
-  incoming_path:
-    description: Path of the webhook for incoming calls.
-    type: str
-    required: true
-  status_path:
-    description: Path of the status callback.
-    type: str
-    required: true
-  stream_host:
-    description: Host of the media stream in the TwiML. Default is the host of the signed URL.
-    type: str
-    default: ''
-  stream_path:
-    description: Path of the media stream in the TwiML. Any, when empty.
-    type: str
-    default: ''
-  ended_status:
-    description: Status codes with which the application accepts a status callback.
-    type: list
-    elements: int
-    default:
-      - 204
   numbers:
     description:
       - Phone numbers of the call, C(From) and C(To). Without them it is nobody's call.
@@ -122,26 +80,6 @@ options:
     description: What the log says when the call gives its slot back; V({sid}) stands for its id.
     type: str
     default: ''
-  endpoint_url:
-    description: URL at which the application tells its count and its limit, as JSON.
-    type: str
-    required: true
-  endpoint_service:
-    description: Service of O(project) that is asked, at its container's address. Empty for the host of O(endpoint_url).
-    type: str
-    default: ''
-  endpoint_headers:
-    description: Headers to send, each with the name of the variable in O(env_file) that holds its value.
-    type: dict
-    default: {}
-  endpoint_fields:
-    description: Names of the members of the JSON object that tell the numbers.
-    type: dict
-    default:
-      active: active_calls
-      limit: max_calls
-      free: capacity_available
-      full: at_capacity
   recordings:
     description: Where recordings are saved. Without it they are not looked for.
     type: dict
@@ -163,10 +101,6 @@ options:
         description: Seconds after the call in which it must be there.
         type: float
         default: 3
-  timeout:
-    description: Seconds within which every single answer must be complete.
-    type: float
-    default: 15
 seealso:
   - module: prosaas.ops.twilio_webhook_probe
   - module: prosaas.ops.capacity_check
@@ -236,25 +170,21 @@ msg:
 import typing as t
 from pathlib import Path
 
-from ansible_collections.prosaas.ops.plugins.module_utils import _audio, _capacity, _dotenv, _first_call, _twilio
+from ansible_collections.prosaas.ops.plugins.module_utils import _audio, _claim, _dotenv, _first_call, _twilio
 from ansible_collections.prosaas.ops.plugins.module_utils._call_marks import OPTIONS as MARKS
-from ansible_collections.prosaas.ops.plugins.module_utils._call_marks import Marks, marks_of
+from ansible_collections.prosaas.ops.plugins.module_utils._call_marks import marks_of
 from ansible_collections.prosaas.ops.plugins.module_utils._check import Report
 from ansible_collections.prosaas.ops.plugins.module_utils._credentials import Credentials
 from ansible_collections.prosaas.ops.plugins.module_utils._engine import Engine
-from ansible_collections.prosaas.ops.plugins.module_utils._http import Client, target
+from ansible_collections.prosaas.ops.plugins.module_utils._http import Client
 from ansible_collections.prosaas.ops.plugins.module_utils._media_stream import Talk
 from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, run_module
 from ansible_collections.prosaas.ops.plugins.module_utils._serving import serving
 
-FIELDS = {"active": "active_calls", "limit": "max_calls", "free": "capacity_available", "full": "at_capacity"}
-
 OPTIONS: dict[str, t.Any] = {
     **MARKS,
-    "url": {"type": "str", "required": True},
-    "address": {"type": "str", "default": ""},
-    "ca_path": {"type": "path", "default": ""},
-    "env_file": {"type": "path", "required": True},
+    **_twilio.OPTIONS,
+    **_claim.OPTIONS,
     "credentials": {
         "type": "dict",
         "required": True,
@@ -265,22 +195,12 @@ OPTIONS: dict[str, t.Any] = {
             "public_base_url": {"type": "str"},
         },
     },
-    "signed_url": {"type": "str", "default": ""},
-    "incoming_path": {"type": "str", "required": True},
-    "status_path": {"type": "str", "required": True},
-    "stream_host": {"type": "str", "default": ""},
-    "stream_path": {"type": "str", "default": ""},
-    "ended_status": {"type": "list", "elements": "int", "default": [204]},
     "numbers": {"type": "dict", "default": {}},
     "say_seconds": {"type": "float", "default": 2},
     "listen_seconds": {"type": "float", "default": 15},
     "release_deadline": {"type": "float", "default": 10},
     "acquired_line": {"type": "str", "default": ""},
     "released_line": {"type": "str", "default": ""},
-    "endpoint_url": {"type": "str", "required": True},
-    "endpoint_service": {"type": "str", "default": ""},
-    "endpoint_headers": {"type": "dict", "default": {}},
-    "endpoint_fields": {"type": "dict", "default": FIELDS},
     "recordings": {
         "type": "dict",
         "options": {
@@ -290,55 +210,33 @@ OPTIONS: dict[str, t.Any] = {
             "deadline": {"type": "float", "default": 3},
         },
     },
-    "timeout": {"type": "float", "default": 15},
 }
 
 
 def look(call: Call) -> Report:
     params = call.params
     values = _dotenv.values(Path(params["env_file"]))
-    marks = marks_of(params, values, lambda: serving(call.state_dir), Engine.connect)
-    headers = {header: values.get(variable) or "" for header, variable in params["endpoint_headers"].items()}
-    report = _first_call.inspect(_wish(call, marks, headers), call.check_mode)
-    report.secrets |= {value for value in headers.values() if value}
-    return report
-
-
-def _wish(call: Call, marks: Marks, headers: t.Mapping[str, str]) -> _first_call.Wish:
-    params = call.params
     known = Credentials(params["env_file"], params["credentials"])
-    signed_url = params["signed_url"] or known.get("public_base_url") or params["url"]
     http = Client(ca_path=params["ca_path"], timeout=params["timeout"])
 
-    def claim() -> _capacity.Claim:
-        service = params["endpoint_service"]
-        address = serving(call.state_dir).address(params["project"], service) if service else ""
-        return _capacity.ask(http, params["endpoint_url"], address, headers, params["endpoint_fields"])
+    def address_of(service: str) -> str:
+        return serving(call.state_dir).address(params["project"], service)
 
-    said = _audio.frames(_audio.speech(params["say_seconds"]))
-    wanted = params["recordings"]
-    return _first_call.Wish(
-        hook=_twilio.Webhook(
-            url=params["url"],
-            signed_url=signed_url,
-            token=known.need("auth_token"),
-            stream=_twilio.Stream(params["stream_host"] or target(signed_url).netloc, params["stream_path"]),
-            incoming=params["incoming_path"],
-            preview="",
-            status=params["status_path"],
-            ended=params["ended_status"],
-            address=params["address"],
-            http=http,
-        ),
-        marks=marks,
-        claim=claim,
+    counter = _claim.Counter(params, values, http, address_of)
+    wish = _first_call.Wish(
+        hook=_twilio.Webhook.of(params, known, http),
+        marks=marks_of(params, values, lambda: serving(call.state_dir), Engine.connect),
+        claim=counter,
         account=known.get("account_sid"),
-        talk=Talk(said, params["say_seconds"], params["listen_seconds"]),
+        talk=Talk(_audio.frames(_audio.speech(params["say_seconds"])), params["say_seconds"], params["listen_seconds"]),
         lines=_first_call.Lines(params["acquired_line"], params["released_line"]),
-        recordings=_first_call.Recordings(**wanted) if wanted else None,
+        recordings=_first_call.Recordings(**params["recordings"]) if params["recordings"] else None,
         numbers=params["numbers"],
         release=params["release_deadline"],
     )
+    report = _first_call.inspect(wish, call.check_mode)
+    report.secrets |= counter.secrets
+    return report
 
 
 def main() -> None:

@@ -44,28 +44,6 @@ options:
     description: Key that exists as long as one slot is live; V({member}) stands for the member of the set.
     type: str
     default: calls:active:{member}
-  endpoint_url:
-    description: URL at which the application tells its count and its limit, as JSON.
-    type: str
-    required: true
-  endpoint_service:
-    description:
-      - Connect to a container of this service, in place of the host that O(endpoint_url) names.
-      - Empty for an endpoint that is public.
-    type: str
-    default: ''
-  endpoint_headers:
-    description: Headers to send, each with the name of the variable in O(env_file) that holds its value.
-    type: dict
-    default: {}
-  endpoint_fields:
-    description: Names of the members of the JSON object that tell the numbers.
-    type: dict
-    default:
-      active: active_calls
-      limit: max_calls
-      free: capacity_available
-      full: at_capacity
   ca_path:
     description: File with CA certificates to trust besides the system's.
     type: path
@@ -96,6 +74,7 @@ options:
     default: false
 extends_documentation_fragment:
   - prosaas.ops._shared
+  - prosaas.ops._shared.count
 attributes:
   check_mode:
     support: full
@@ -178,15 +157,13 @@ limit:
 
 from pathlib import Path
 
-from ansible_collections.prosaas.ops.plugins.module_utils import _capacity, _dotenv
+from ansible_collections.prosaas.ops.plugins.module_utils import _capacity, _claim, _dotenv
 from ansible_collections.prosaas.ops.plugins.module_utils._check import Report
 from ansible_collections.prosaas.ops.plugins.module_utils._engine import Engine
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError
 from ansible_collections.prosaas.ops.plugins.module_utils._http import Client
 from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, run_module
 from ansible_collections.prosaas.ops.plugins.module_utils._serving import serving
-
-FIELDS = {"active": "active_calls", "limit": "max_calls", "free": "capacity_available", "full": "at_capacity"}
 
 OPTIONS = {
     "project": {"type": "str", "required": True},
@@ -196,10 +173,7 @@ OPTIONS = {
     "redis_url": {"type": "str", "default": "", "no_log": True},
     "set_key": {"type": "str", "default": "calls:active", "no_log": False},
     "slot_key": {"type": "str", "default": "calls:active:{member}", "no_log": False},
-    "endpoint_url": {"type": "str", "required": True},
-    "endpoint_service": {"type": "str", "default": ""},
-    "endpoint_headers": {"type": "dict", "default": {}},
-    "endpoint_fields": {"type": "dict", "default": FIELDS},
+    **_claim.OPTIONS,
     "ca_path": {"type": "path", "default": ""},
     "env_file": {"type": "path", "default": ""},
     "limit_variable": {"type": "str", "default": ""},
@@ -212,15 +186,12 @@ OPTIONS = {
 def look(call: Call) -> Report:
     params = call.params
     values = _dotenv.values(Path(params["env_file"])) if params["env_file"] else {}
-    headers = {header: values.get(variable) or "" for header, variable in params["endpoint_headers"].items()}
     keys = _capacity.Keys(params["set_key"], params["slot_key"])
 
-    def claim() -> _capacity.Claim:
-        service = params["endpoint_service"]
-        address = serving(call.state_dir).address(params["project"], service) if service else ""
-        client = Client(ca_path=params["ca_path"])
-        return _capacity.ask(client, params["endpoint_url"], address, headers, params["endpoint_fields"])
+    def address_of(service: str) -> str:
+        return serving(call.state_dir).address(params["project"], service)
 
+    counter = _claim.Counter(params, values, Client(ca_path=params["ca_path"]), address_of)
     try:
         store = _capacity.Store(*_redis(params), keys)
     except OpsError as error:
@@ -228,8 +199,8 @@ def look(call: Call) -> Report:
     else:
         names = (params[name] for name in ("limit_variable", "limit_default", "limit_fallback"))
         wanted = _capacity.wanted_limit(values, *names)
-        report = _capacity.examine(store, keys, claim, wanted, params["release_leaked"], call.check_mode)
-    report.secrets |= {value for value in headers.values() if value}
+        report = _capacity.examine(store, keys, counter, wanted, params["release_leaked"], call.check_mode)
+    report.secrets |= counter.secrets
     return report
 
 

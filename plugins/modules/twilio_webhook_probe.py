@@ -26,23 +26,8 @@ extends_documentation_fragment:
   - prosaas.ops._shared
   - prosaas.ops._shared.checks
   - prosaas.ops._shared.call_marks
+  - prosaas.ops._shared.webhook
 options:
-  url:
-    description: Base URL of the public edge.
-    type: str
-    required: true
-  address:
-    description:
-      - Address to connect to in place of the one that the URL's name resolves to. Name and certificate stay the URL's.
-    type: str
-    default: ''
-  ca_path:
-    description: File with CA certificates to trust besides the system's.
-    type: path
-  env_file:
-    description: File on the host (the application's C(.env)) that holds the variables named in O(credentials).
-    type: path
-    required: true
   credentials:
     description: Names of the variables in O(env_file), never their values.
     type: dict
@@ -55,36 +40,14 @@ options:
       public_base_url:
         description: Variable with the base URL for which the application checks signatures.
         type: str
-  signed_url:
-    description:
-      - Base URL that is signed. Twilio signs the URL that is entered in its console.
-      - Default is the value of O(credentials.public_base_url), and O(url) where that is not set.
-    type: str
-    default: ''
-  incoming_path:
-    description: Path of the webhook for incoming calls.
-    type: str
-    required: true
   alias_paths:
     description: Other paths that take calls; each is asked without a signature. It needs the kind V(alias) in O(forgeries).
     type: list
     elements: str
     default: []
     version_added: 0.2.0
-  status_path:
-    description: Path of the status callback.
-    type: str
-    required: true
   preview_path:
     description: Path that answers an unsigned GET with the TwiML of a call. Empty when the application has none.
-    type: str
-    default: ''
-  stream_host:
-    description: Host of the media stream in the TwiML. Default is the host of the signed URL.
-    type: str
-    default: ''
-  stream_path:
-    description: Path of the media stream in the TwiML. Any, when empty.
     type: str
     default: ''
   refused_status:
@@ -133,12 +96,6 @@ options:
     type: str
     default: ''
     version_added: 0.2.0
-  ended_status:
-    description: Status codes with which the application accepts a status callback.
-    type: list
-    elements: int
-    default:
-      - 204
   signed:
     description:
       - Whether to send one correctly signed incoming call, too. It takes a call slot for a moment and gives it back.
@@ -146,10 +103,6 @@ options:
       - With O(project) it is sent only where two slots are free and nobody keeps calls out, and skipped otherwise.
     type: bool
     default: false
-  timeout:
-    description: Seconds within which every single answer must be complete.
-    type: float
-    default: 15
 seealso:
   - name: Twilio webhook security
     description: How Twilio signs its requests.
@@ -229,16 +182,13 @@ from ansible_collections.prosaas.ops.plugins.module_utils._call_marks import mar
 from ansible_collections.prosaas.ops.plugins.module_utils._check import Report
 from ansible_collections.prosaas.ops.plugins.module_utils._credentials import Credentials
 from ansible_collections.prosaas.ops.plugins.module_utils._engine import Engine
-from ansible_collections.prosaas.ops.plugins.module_utils._http import Client, target
+from ansible_collections.prosaas.ops.plugins.module_utils._http import Client
 from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, run_module
 from ansible_collections.prosaas.ops.plugins.module_utils._serving import serving
 
 OPTIONS: dict[str, t.Any] = {
     **MARKS,
-    "url": {"type": "str", "required": True},
-    "address": {"type": "str", "default": ""},
-    "ca_path": {"type": "path"},
-    "env_file": {"type": "path", "required": True},
+    **_twilio.OPTIONS,
     "credentials": {
         "type": "dict",
         "required": True,
@@ -248,13 +198,8 @@ OPTIONS: dict[str, t.Any] = {
             "public_base_url": {"type": "str"},
         },
     },
-    "signed_url": {"type": "str", "default": ""},
-    "incoming_path": {"type": "str", "required": True},
     "alias_paths": {"type": "list", "elements": "str", "default": []},
-    "status_path": {"type": "str", "required": True},
     "preview_path": {"type": "str", "default": ""},
-    "stream_host": {"type": "str", "default": ""},
-    "stream_path": {"type": "str", "default": ""},
     "refused_status": {"type": "list", "elements": "int", "default": [403]},
     "forgeries": {
         "type": "list",
@@ -268,30 +213,16 @@ OPTIONS: dict[str, t.Any] = {
     },
     "refused_line": {"type": "str", "default": ""},
     "taken_line": {"type": "str", "default": ""},
-    "ended_status": {"type": "list", "elements": "int", "default": [204]},
     "signed": {"type": "bool", "default": False},
-    "timeout": {"type": "float", "default": 15},
 }
 
 
 def look(call: Call) -> Report:
     params = call.params
     known = Credentials(params["env_file"], params["credentials"])
-    signed_url = params["signed_url"] or known.get("public_base_url") or params["url"]
-    hook = _twilio.Webhook(
-        url=params["url"],
-        signed_url=signed_url,
-        token=known.need("auth_token"),
-        stream=_twilio.Stream(params["stream_host"] or target(signed_url).netloc, params["stream_path"]),
-        incoming=params["incoming_path"],
-        preview=params["preview_path"],
-        status=params["status_path"],
-        refused=params["refused_status"],
-        ended=params["ended_status"],
-        aliases=params["alias_paths"],
-        address=params["address"],
-        http=Client(ca_path=params["ca_path"] or "", timeout=params["timeout"], max_body=_twilio.MAX_TWIML),
-    )
+    http = Client(ca_path=params["ca_path"], timeout=params["timeout"], max_body=_twilio.MAX_TWIML)
+    more = {"preview": params["preview_path"], "refused": params["refused_status"], "aliases": params["alias_paths"]}
+    hook = _twilio.Webhook.of(params, known, http, **more)
     expected = {
         one["kind"]: _twilio_probe.Expected(one.get("refused") or params["refused_status"], one.get("tolerated") or ())
         for one in params["forgeries"]

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from ansible_collections.prosaas.ops.plugins.module_utils import _capacity
+from ansible_collections.prosaas.ops.plugins.module_utils._claim import Claim
 from ansible_collections.prosaas.ops.plugins.module_utils._engine import Engine
 from tiny import Stack, ansible, check, module, stack, status
 
@@ -217,9 +218,9 @@ def test_a_call_that_arrives_between_the_look_and_the_release_keeps_its_slot(
     take(project, "CAleak", live=False)
     take(project, "CAagain", live=False)
 
-    def claim() -> _capacity.Claim:  # which is asked for after the slots were read
+    def claim() -> Claim:  # which is asked for after the slots were read
         as_the_application(store, "CAagain")
-        return _capacity.Claim(2, 3, 1, False)
+        return Claim(2, 3, 1, False)
 
     report = _capacity.examine(store, KEYS, claim, _capacity.Wanted(3, "MAX"), release=True, preview=False)
     assert report.facts["leaked"] == ["CAagain", "CAleak"]

@@ -8,8 +8,9 @@ import json
 import typing as t
 
 import pytest
-from ansible_collections.prosaas.ops.plugins.module_utils import _capacity
-from ansible_collections.prosaas.ops.plugins.module_utils._capacity import Claim, Keys, Slots, Wanted
+from ansible_collections.prosaas.ops.plugins.module_utils import _capacity, _claim
+from ansible_collections.prosaas.ops.plugins.module_utils._capacity import Keys, Slots, Wanted
+from ansible_collections.prosaas.ops.plugins.module_utils._claim import Claim
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError
 from ansible_collections.prosaas.ops.plugins.module_utils._http import Answer
 
@@ -27,7 +28,7 @@ def test_a_member_with_odd_characters_has_its_key() -> None:
 
 
 def test_the_answer_is_read() -> None:
-    assert _capacity.claim_of(answer(SAID), FIELDS, "u") == Claim(2, 15, 13, False)
+    assert _claim.claim_of(answer(SAID), FIELDS, "u") == Claim(2, 15, 13, False)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_the_answer_is_read() -> None:
 )
 def test_anything_else_is_an_error(given: Answer, words: str) -> None:
     with pytest.raises(OpsError, match=words):
-        _capacity.claim_of(given, FIELDS, "u")
+        _claim.claim_of(given, FIELDS, "u")
 
 
 @pytest.mark.parametrize(
