@@ -90,6 +90,10 @@ POLICY: dict[str, t.Any] = {
         {"id": "endpoint.web", "title": "The page is served", "url": "http://127.0.0.1/", "any_of": [{"status": [200]}]}
     ],
     "verify_endpoints_pages": [],
+    "verify_logs_rules": {},
+    "verify_database_connections": {},
+    "verify_database_schemas": {},
+    **dict.fromkeys(["verify_background_queues", "verify_background_scheduler", "verify_background_sessions"], {}),
     "verify_capacity_set_key": "",
     "verify_webhook_url": "",
     "verify_health_window": 1,
