@@ -179,7 +179,11 @@ class Webhook:
     @classmethod
     def of(cls, params: Mapping[str, t.Any], known: Credentials, http: Client, **more: t.Any) -> Webhook:
         """Read it from options; ``known`` has the token, and perhaps the address that is signed."""
-        signed_url = params["signed_url"] or known.get("public_base_url") or params["url"]
+        public = known.get("public_base_url")
+        if public and urllib.parse.urlsplit(public).scheme not in DEFAULT_PORTS:  # a secret at the wrong place, perhaps
+            name, path = params["credentials"]["public_base_url"], params["env_file"]
+            raise OpsError(f"{name} in {path} is no URL.", f"Correct {name}: https:// and the public host name.")
+        signed_url = params["signed_url"] or public or params["url"]
         return cls(
             url=params["url"],
             signed_url=signed_url,

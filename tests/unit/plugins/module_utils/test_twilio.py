@@ -8,12 +8,14 @@ from __future__ import annotations
 import random
 import string
 import urllib.parse
+from pathlib import Path
 
 import pytest
 from ansible_collections.prosaas.ops.plugins.module_utils import _twilio
 from ansible_collections.prosaas.ops.plugins.module_utils._check import FAIL, PASS, Check, timed
+from ansible_collections.prosaas.ops.plugins.module_utils._credentials import Credentials
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError
-from ansible_collections.prosaas.ops.plugins.module_utils._http import Answer
+from ansible_collections.prosaas.ops.plugins.module_utils._http import Answer, Client
 from twilio.request_validator import RequestValidator
 
 BUSY = "<Response><Say>All lines are busy</Say><Hangup/></Response>"
@@ -147,3 +149,14 @@ def test_a_stream_brings_its_parameters_along() -> None:
     inner = '<Stream url="wss://app.test/ws"><Parameter name="CallSid" value="CA1"/><Parameter name="To" value=""/></Stream>'
     found = _twilio.connection_of(f"<Response><Connect>{inner}</Connect></Response>".encode())
     assert found == _twilio.Connection("wss://app.test/ws", {"CallSid": "CA1", "To": ""})
+
+
+def test_what_is_no_url_is_refused_without_its_value(tmp_path: Path) -> None:
+    """A secret that stands at the wrong place of an environment file is in no message."""
+    env = tmp_path / ".env"
+    env.write_text("TOKEN=0123456789abcdef\nBASE=hunter2hunter2\n", encoding="ascii")
+    names = {"auth_token": "TOKEN", "public_base_url": "BASE"}
+    options = {"credentials": names, "env_file": str(env), "signed_url": "", "url": "https://app.test"}
+    with pytest.raises(OpsError, match=r"BASE in .* is no URL") as refused:
+        _twilio.Webhook.of(options, Credentials(str(env), names), Client())
+    assert "hunter2" not in f"{refused.value} {refused.value.remedy}"
