@@ -27,9 +27,9 @@ description:
 extends_documentation_fragment:
   - prosaas.ops._shared
   - prosaas.ops._shared.checks
-  - prosaas.ops._shared.call_marks
-  - prosaas.ops._shared.webhook
-  - prosaas.ops._shared.count
+  - prosaas.ops._phone.marks
+  - prosaas.ops._phone.webhook
+  - prosaas.ops._phone.count
 attributes:
   check_mode:
     support: full

@@ -74,7 +74,7 @@ options:
     default: false
 extends_documentation_fragment:
   - prosaas.ops._shared
-  - prosaas.ops._shared.count
+  - prosaas.ops._phone.count
 attributes:
   check_mode:
     support: full

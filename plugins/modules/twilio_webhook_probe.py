@@ -25,8 +25,8 @@ description:
 extends_documentation_fragment:
   - prosaas.ops._shared
   - prosaas.ops._shared.checks
-  - prosaas.ops._shared.call_marks
-  - prosaas.ops._shared.webhook
+  - prosaas.ops._phone.marks
+  - prosaas.ops._phone.webhook
 options:
   credentials:
     description: Names of the variables in O(env_file), never their values.
