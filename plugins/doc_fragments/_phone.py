@@ -7,16 +7,8 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    MARKS = r"""
+    SLOTS = r"""
 options:
-  project:
-    description: Name of the Compose project. Empty where neither log, Redis nor database are to be looked at.
-    type: str
-    default: ''
-  log_service:
-    description: Service whose log tells of calls.
-    type: str
-    default: ''
   redis_service:
     description: Service whose container is the Redis with the slots of calls.
     type: str
@@ -37,6 +29,18 @@ options:
     description: Key that exists as long as one slot is live; V({member}) stands for the member of the set.
     type: str
     default: calls:active:{member}
+"""
+
+    MARKS = r"""
+options:
+  project:
+    description: Name of the Compose project. Empty where neither log, Redis nor database are to be looked at.
+    type: str
+    default: ''
+  log_service:
+    description: Service whose log tells of calls.
+    type: str
+    default: ''
   limit_variable:
     description: Variable in O(env_file) that holds the number of slots.
     type: str

@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from . import _postgres_connect
+from . import _capacity, _postgres_connect
 from ._capacity import Keys, Slots, Store, Wanted, wanted_limit
 from ._check import FAIL, PASS, UNKNOWN, Outcome
 from ._engine import Engine
@@ -34,13 +34,9 @@ _JOB = "rq:job:"
 _SHOWN = 5
 
 OPTIONS: dict[str, t.Any] = {
+    **_capacity.OPTIONS,
     "project": {"type": "str", "default": ""},
     "log_service": {"type": "str", "default": ""},
-    "redis_service": {"type": "str", "default": "redis"},
-    "redis_port": {"type": "int", "default": 6379},
-    "redis_db": {"type": "int", "default": 0},
-    "set_key": {"type": "str", "default": "calls:active", "no_log": False},
-    "slot_key": {"type": "str", "default": "calls:active:{member}", "no_log": False},
     "limit_variable": {"type": "str", "default": ""},
     "limit_default": {"type": "int", "default": 0},
     "database": {"type": "dict"},

@@ -22,6 +22,15 @@ from ._check import FAIL, PASS, UNKNOWN, WARN, Check, Outcome, Report
 from ._claim import Claim
 from ._errors import OpsError, Unreachable
 
+# Where the slots are: options of the modules that read them.
+OPTIONS: dict[str, t.Any] = {
+    "redis_service": {"type": "str", "default": "redis"},
+    "redis_port": {"type": "int", "default": 6379},
+    "redis_db": {"type": "int", "default": 0},
+    "set_key": {"type": "str", "default": "calls:active", "no_log": False},
+    "slot_key": {"type": "str", "default": "calls:active:{member}", "no_log": False},
+}
+
 SECOND_LOOK = 0.5  # seconds in which a slot that is just being given back or taken comes to rest
 TIMEOUT = 5.0
 ATTEMPTS = 3

@@ -20,30 +20,10 @@ options:
     description: Name of the Compose project in which the containers are looked for.
     type: str
     required: true
-  redis_service:
-    description: Service whose container is the Redis.
-    type: str
-    default: redis
-  redis_port:
-    description: Port of the Redis inside its container.
-    type: int
-    default: 6379
-  redis_db:
-    description: Number of the database.
-    type: int
-    default: 0
   redis_url:
     description: Address of the Redis, in place of O(redis_service), O(redis_port) and O(redis_db).
     type: str
     default: ''
-  set_key:
-    description: Key of the set of taken slots.
-    type: str
-    default: calls:active
-  slot_key:
-    description: Key that exists as long as one slot is live; V({member}) stands for the member of the set.
-    type: str
-    default: calls:active:{member}
   ca_path:
     description: File with CA certificates to trust besides the system's.
     type: path
@@ -74,6 +54,7 @@ options:
     default: false
 extends_documentation_fragment:
   - prosaas.ops._shared
+  - prosaas.ops._phone.slots
   - prosaas.ops._phone.count
 attributes:
   check_mode:
@@ -167,12 +148,8 @@ from ansible_collections.prosaas.ops.plugins.module_utils._serving import servin
 
 OPTIONS = {
     "project": {"type": "str", "required": True},
-    "redis_service": {"type": "str", "default": "redis"},
-    "redis_port": {"type": "int", "default": 6379},
-    "redis_db": {"type": "int", "default": 0},
+    **_capacity.OPTIONS,
     "redis_url": {"type": "str", "default": "", "no_log": True},
-    "set_key": {"type": "str", "default": "calls:active", "no_log": False},
-    "slot_key": {"type": "str", "default": "calls:active:{member}", "no_log": False},
     **_claim.OPTIONS,
     "ca_path": {"type": "path", "default": ""},
     "env_file": {"type": "path", "default": ""},

@@ -25,6 +25,7 @@ description:
 extends_documentation_fragment:
   - prosaas.ops._shared
   - prosaas.ops._shared.checks
+  - prosaas.ops._phone.slots
   - prosaas.ops._phone.marks
   - prosaas.ops._phone.webhook
 options:

@@ -58,16 +58,3 @@ def open_sessions() -> None:
     ask = 'curl -fsS --retry 30 --retry-delay 1 --retry-all-errors -X POST -H "X-Internal-Secret: $INTERNAL_SECRET"'
     url = "http://baileys:3300/whatsapp/business_1/start"
     run("docker", "exec", container("prosaas-api"), "sh", "-c", f"{ask} {url}")
-
-
-@contextmanager
-def built_by_hand(service: str) -> Iterator[None]:
-    """Somebody built an image by hand and runs it."""
-    image = f"prosaasil-{service}:by-hand"
-    dockerfile = f"FROM prosaasil-{service}:latest\nLABEL built=by-hand\n"
-    run("docker", "build", "-q", "-t", image, "-", input=dockerfile)
-    try:
-        with by_hand(service, image=image):
-            yield
-    finally:
-        run("docker", "image", "rm", image)
