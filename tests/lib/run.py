@@ -23,7 +23,7 @@ from tree import COPY, ROOT, WORK, copy_tree
 DEMO_SECONDS = 1500
 UNIT_SECONDS = 900
 INTEGRATION_SECONDS = 1800
-E2E_SECONDS = 3000
+E2E_SECONDS = 3900
 SOAK_SECONDS = 4 * 3600
 TEST_SECONDS = 900
 
@@ -35,7 +35,7 @@ def pytest(part: str, cwd: Path, seconds: float, *options: str) -> Counts:
     results.unlink(missing_ok=True)
     command = [
         *(sys.executable, "-m", "pytest", f"tests/{part}", f"--junitxml={results}", f"--timeout={TEST_SECONDS}"),
-        *("-p", "no:cacheprovider", "--import-mode=importlib", *options),
+        *("-p", "no:cacheprovider", "--import-mode=importlib", "--durations=20", "--durations-min=5", *options),
     ]
     environment = {"PYTHONPATH": str(WORK), "PYTHONDONTWRITEBYTECODE": "1"}
     finished = run(command, cwd=cwd, seconds=seconds, env=environment, show=True)
