@@ -60,7 +60,7 @@ def proofs(defaults: t.Mapping[str, t.Any]) -> dict[int, list[str]]:
     for check, proven in lines:
         for line in proven:
             found.setdefault(line, []).append(check)
-    return found
+    return {line: list(dict.fromkeys(checks)) for line, checks in found.items()}
 
 
 def page(data: t.Mapping[str, t.Any], checks: t.Mapping[int, t.Sequence[str]]) -> str:

@@ -1,83 +1,87 @@
 # Copyright (c) 2026, the prosaas.ops authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Backing up a project's volumes and files, and judging what was backed up.
+"""Making one backup of everything that a rebuilt host would miss, and judging what was made.
 
 Private to prosaas.ops: not for use by other collections, may change without notice.
 """
 
 from __future__ import annotations
 
-import datetime
 import hashlib
-import os
 import signal
+import socket
 import typing as t
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePath
+from pathlib import Path
 
-from . import _archive, _journal, _store, _volumes
-from ._check import FAIL, PASS, SKIP, UNKNOWN, WARN, Check, Outcome, Report, stopwatch, timed
-from ._compose import Compose, Execute, Project, explain
-from ._errors import OpsError
-from ._shelf import FILE, VOLUME, Backup, Part, Shelf, new_id, to_prune
+from . import _archive, _backup_judge, _backup_parts, _codec, _dump_file, _journal, _store, _volumes
+from ._backup_judge import AGAIN, Limits
+from ._backup_parts import Database, Key, Sources, Volume
+from ._check import FAIL, PASS, SKIP, UNKNOWN, WARN, Check, Outcome, Report, timed
+from ._compose import Compose, Execute, explain
+from ._object_store import Store as Bucket
+from ._periods import Keep
+from ._shelf import BUCKET, DATABASE, FILE, VOLUME, Backup, Part, Shelf, new_id, to_prune
 
-LIVE, STOPPED = "live", "stopped"
-_AGAIN = "Run the backup playbook."
-_STOPPED_NOTE = "stopped.json"  # in a draft: the containers to start again, should this process be killed
-
-
-@dataclass(frozen=True)
-class Volume:
-    """A volume by its name in the Compose model, and the services to stop for a copy of one moment."""
-
-    name: str
-    required: bool = False
-    stop: tuple[str, ...] = ()
+Look = t.Callable[[], Outcome]
+_WORKERS = 4
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a backup must hold, how it is taken, and what is expected of it."""
+    """What a backup must hold, and what is expected of it.
 
-    project: Project
+    Attributes:
+        files: that must be there, relative to the project's directory or absolute.
+        mounted: whether the single files that services mount are taken, too.
+        buckets: connection and prefix by name; the list of their objects is kept.
+    """
+
     volumes: tuple[Volume, ...] = ()
     files: tuple[str, ...] = ()
-    consistency: str = LIVE
-    stop_timeout: int = 30
-    keep: int = 7
-    max_age_hours: float = 25
-    max_drop_percent: int = 20
+    mounted: bool = False
+    databases: tuple[Database, ...] = ()
+    buckets: Mapping[str, tuple[Callable[[], Bucket], str]] | None = None
+    keys: tuple[Key, ...] = ()
+    keep: Keep = Keep()
+    limits: Limits = Limits()
 
 
-def make(wanted: Wanted, shelf: Shelf, execute: Execute, run: str) -> Report:
-    """Make one backup, judge it, and let go of the oldest ones. A backup that lacks something is not kept."""
-    model = Compose(wanted.project, execute).model()
+class Doer(t.NamedTuple):
+    """What is done with each kind of part; each answers the check of it."""
+
+    volume: Callable[[Volume], Outcome]
+    database: Callable[[Database], Outcome]
+    bucket: Callable[[str], Outcome]
+    files: Callable[[], Outcome]
+    key: Callable[[Key], Outcome]
+
+
+def make(wanted: Wanted, sources: Sources, shelf: Shelf, run: str, release: Mapping[str, str]) -> Report:
+    """Make one backup, judge it, and let go of older ones. A backup that lacks something is not kept."""
+    execute = sources.execute
+    model = Compose(sources.project, execute).model()
     engine = _engine_check(execute)
     if _bad([engine]):
         return Report([engine], _facts(shelf, None))
     with _signals_raise(), shelf.locked():
-        for leftover in shelf.leftovers():
-            _volumes.start(execute, _store.read_json(leftover / _STOPPED_NOTE) or [])
-            shelf.discard(leftover)
+        _clear_up(shelf, execute)
         before, _unreadable = shelf.backups()
-        with shelf.draft() as (backup_id, draft):
-            made = Backup(backup_id, wanted.project.name, run, _journal.now(), consistency=wanted.consistency)
-            checks = _check_all(
-                wanted,
-                lambda volume: _if_there(volume, model, execute, partial(_take, wanted, execute, draft, made, volume)),
-                lambda: _copy_files(wanted, draft, made),
-            )
+        with shelf.draft(after=before[0] if before else None) as (backup_id, draft):
+            made = Backup(backup_id, sources.project.name, socket.gethostname(), run, _journal.now(), release=dict(release))
+            checks = _check_all(wanted, _taking(wanted, sources, model, draft, made))
             if _bad(checks):
                 return Report([_not_kept(check) for check in checks], _facts(shelf, None, (), made.downtime))
             made.ended = _journal.now()
             shelf.publish(draft, made)
         checks.append(_size_check(made, before, wanted))
         # The older ones may be all that is left of what is missing now.
-        shrunk = checks[-1].status == WARN
+        shrunk = checks[-1].status in (WARN, FAIL)
         pruned = [] if shrunk else [old.id for old in to_prune([made, *before], wanted.keep)]
         for old in pruned:
             shelf.remove(old)
@@ -85,97 +89,142 @@ def make(wanted: Wanted, shelf: Shelf, execute: Execute, run: str) -> Report:
     return Report(checks, facts, changed=True, diff=_diff(shelf, before, made.id, pruned))
 
 
-def foretell(wanted: Wanted, shelf: Shelf, execute: Execute) -> Report:
+def foretell(wanted: Wanted, sources: Sources, shelf: Shelf) -> Report:
     """Say what :func:`make` would do, and do nothing."""
-    model = Compose(wanted.project, execute).model()
-    engine = _engine_check(execute)
+    model = Compose(sources.project, sources.execute).model()
+    engine = _engine_check(sources.execute)
     if _bad([engine]):
         return Report([engine], _facts(shelf, None))
 
     def files() -> Outcome:
-        _read_files(wanted)
-        return Outcome(SKIP, f"would be copied: {', '.join(wanted.files)}")
+        names = _file_names(wanted, sources, model)
+        _backup_parts.read_files(sources.project.directory, names)
+        return Outcome(SKIP, f"would be copied: {', '.join(names)}")
 
-    def from_there(_name: str, directory: Path) -> Outcome:
-        return Outcome(SKIP, f"would be packed from {directory}")
-
-    checks = _check_all(wanted, lambda volume: _if_there(volume, model, execute, from_there), files)
+    doer = Doer(
+        volume=lambda one: _if_there(
+            one, model, sources.execute, lambda _name, directory: Outcome(SKIP, f"would be packed from {directory}")
+        ),
+        database=lambda one: Outcome(SKIP, f"would be dumped: {one.source.title}"),
+        bucket=lambda name: Outcome(SKIP, "would be listed"),
+        files=files,
+        key=lambda one: _key(one, sources, model),
+    )
+    checks = _check_all(wanted, doer)
     if _bad(checks):
         return Report(checks, _facts(shelf, None))
     before, _unreadable = shelf.backups()
-    coming = Backup(new_id(), wanted.project.name)
+    coming = Backup(new_id(before[0] if before else None), sources.project.name)
     pruned = [old.id for old in to_prune([coming, *before], wanted.keep)]
     return Report(checks, _facts(shelf, None, pruned), changed=True, diff=_diff(shelf, before, coming.id, pruned))
 
 
-def judge(wanted: Wanted, shelf: Shelf) -> Report:
-    """Say how good the newest backup is, by reading it to its end."""
-    backups, unreadable = shelf.backups()
+def judge(wanted: Wanted, sources: Sources, shelf: Shelf, quick: bool = False) -> Report:
+    """Say how good the newest backup is, by reading it to its end, or (``quick``) by its manifest alone."""
+    backups, _unreadable = shelf.backups()
     newest = backups[0] if backups else None
-    now = datetime.datetime.now(datetime.timezone.utc)
-    age = timed("backup.newest", "The newest backup is recent", (), lambda: judge_age(newest, now, wanted, unreadable))
+    age = _backup_judge.newest(shelf, wanted.limits)
+    if quick:
+        return Report([age], _facts(shelf, newest))
     if newest is None:
-        missing = Outcome(FAIL, "no backup holds it", _AGAIN)
-        return Report([age, *_check_all(wanted, lambda _volume: missing, lambda: missing)], _facts(shelf, None))
-    directory = shelf.path(newest.id)
-    checks = _check_all(
-        wanted,
-        lambda volume: _stored_volume(newest, directory, volume),
-        lambda: _stored_files(newest, directory, wanted.files),
-    )
+        missing = Outcome(FAIL, "no backup holds it", AGAIN)
+        nothing = Doer(*((lambda *_one: missing) for _name in Doer._fields))
+        return Report([age, *_check_all(wanted, nothing)], _facts(shelf, None))
+    checks = _check_all(wanted, _reading(newest, shelf.path(newest.id), wanted, sources))
     return Report([age, *checks, _size_check(newest, backups[1:], wanted)], _facts(shelf, newest))
 
 
-def judge_part(part: Part, required: bool) -> Outcome:
-    """Judge one archive by what is written down about it."""
-    if part.members <= 1:
-        look = f"Look into the volume: ls -la $(docker volume inspect -f '{{{{.Mountpoint}}}}' {part.source})"
-        return Outcome(FAIL if required else WARN, f"{part.file}: the volume is empty", look)
-    said = f"{part.file}: {size(part.bytes)}, {part.members} members"
-    if part.changed:
-        return Outcome(
-            WARN,
-            f"{said}; {len(part.changed)} of them changed while they were read (manifest.json names them)",
-            f"Back up at a quieter time, or with the services stopped (consistency: {STOPPED}).",
-        )
-    return Outcome(PASS, f"{said}, readable to its end")
+def whole(part: Part, directory: Path, tools: t.Any = None) -> str:
+    """Read a part to its end; return what is wrong with it, or nothing."""
+    path, codec = directory / part.file, _codec.CODECS[part.codec]
+    if part.kind == VOLUME:
+        content = _archive.read_back(path, codec)
+        sums, members = content.sums, content.members
+    elif part.kind == DATABASE and tools is not None:
+        sums, members = _dump_file.read_back(path, codec, tools)
+    else:
+        with _codec.reading(path, codec) as stream:
+            sums, members = stream.sums(), part.members
+    return "" if part.is_made_of(sums) and members == part.members else f"{path} is not what its manifest says"
 
 
-def judge_age(newest: Backup | None, now: datetime.datetime, wanted: Wanted, unreadable: Sequence[str] = ()) -> Outcome:
-    """Judge when the newest backup was begun."""
-    beside = f"; left out, their manifests cannot be read: {', '.join(unreadable)}" if unreadable else ""
-    if newest is None:
-        return Outcome(FAIL, f"there is none{beside}", _AGAIN)
-    hours = (now - newest.time()).total_seconds() / 3600
-    said = f"{newest.id}, {hours:.1f} h ago{beside}"
-    if hours > wanted.max_age_hours:
-        return Outcome(FAIL, f"{said}; {wanted.max_age_hours:g} h at most are wanted", _AGAIN)
-    if unreadable:
-        return Outcome(WARN, said, "Look at those directories, then remove them.")
-    return Outcome(PASS, said)
+def _taking(wanted: Wanted, sources: Sources, model: Mapping[str, t.Any], draft: Path, made: Backup) -> Doer:
+    buckets = wanted.buckets or {}
+    return Doer(
+        volume=lambda one: _if_there(
+            one, model, sources.execute, partial(_backup_parts.volume, sources, draft, made, one)
+        ),
+        database=lambda one: _backup_parts.database(sources, draft, made, one),
+        bucket=lambda name: _backup_parts.bucket(sources, draft, made, name, buckets[name][0](), buckets[name][1]),
+        files=lambda: _backup_parts.files(sources, draft, made, _file_names(wanted, sources, model)),
+        key=lambda one: _key(one, sources, model),
+    )
 
 
-def judge_size(newest: Backup, previous: Backup, max_drop_percent: int) -> Outcome:
-    """Judge whether an archive is strikingly smaller than the one before."""
-    pairs = []
-    for part in newest.parts:
-        old = previous.part(VOLUME, part.name)
-        if part.kind == VOLUME and old is not None:
-            pairs.append((part, old))
-    said = ", ".join(f"{part.name} {size(part.bytes)} (before: {size(old.bytes)})" for part, old in pairs)
-    if any(part.bytes * 100 < old.bytes * (100 - max_drop_percent) for part, old in pairs):
-        remedy = f"Look for what is missing: compare the output of tar -tzf for {previous.id} and {newest.id}."
-        return Outcome(WARN, said, remedy)
-    return Outcome(PASS, said) if pairs else Outcome(SKIP, f"{previous.id} holds none of these volumes")
+def _reading(newest: Backup, directory: Path, wanted: Wanted, sources: Sources) -> Doer:
+    def stored(kind: str, name: str, required: bool) -> Outcome:
+        part = newest.part(kind, name)
+        if part is None:
+            said = f"{newest.id} does not hold it"
+            return Outcome(FAIL, said, AGAIN) if required else Outcome(SKIP, said)
+        wrong = whole(part, directory, sources.tools)
+        return Outcome(FAIL, wrong, AGAIN) if wrong else _backup_judge.part(part, required)
+
+    def files() -> Outcome:
+        problems = [name for name in wanted.files if newest.part(FILE, name) is None]
+        problems += [part.name for part in newest.parts if part.kind == FILE and not _same(directory / part.file, part)]
+        if problems:
+            return Outcome(FAIL, f"{newest.id} does not hold, or not unchanged: {', '.join(sorted(set(problems)))}", AGAIN)
+        return Outcome(PASS, f"whole in {newest.id}: {', '.join(part.name for part in newest.parts if part.kind == FILE)}")
+
+    model = Compose(sources.project, sources.execute).model()
+    return Doer(
+        volume=lambda one: stored(VOLUME, one.name, one.required),
+        database=lambda one: stored(DATABASE, one.name, one.required),
+        bucket=lambda name: stored(BUCKET, name, True),
+        files=files,
+        key=lambda one: _key(one, sources, model),
+    )
 
 
-def size(number: float) -> str:
-    """Return a number of bytes as people read it."""
-    for unit in ("B", "kB", "MB"):
-        if number < 1000:
-            return f"{number:.3g} {unit}"
-        number /= 1000
-    return f"{number:.1f} GB"
+def _check_all(wanted: Wanted, doer: Doer) -> list[Check]:
+    """Have every part done: what waits for a server beside what waits for the disk."""
+    servers: list[tuple[str, str, Look]] = [
+        (f"backup.database.{one.name}", f"The database {one.name} is dumped", partial(doer.database, one))
+        for one in wanted.databases
+    ]
+    servers += [
+        (f"backup.bucket.{name}", f"The objects of {name} are listed", partial(doer.bucket, name))
+        for name in wanted.buckets or ()
+    ]
+    here: list[tuple[str, str, Look]] = [
+        (f"backup.volume.{one.name}", f"The volume {one.name} is backed up", partial(doer.volume, one))
+        for one in wanted.volumes
+    ]
+    if wanted.files or wanted.mounted:
+        here.append(("backup.files", "The files beside the volumes are backed up", doer.files))
+    here += [
+        (f"backup.key.{one.variable.lower()}", f"The key of {one.volume} is kept beside it", partial(doer.key, one))
+        for one in wanted.keys
+    ]
+    with ThreadPoolExecutor(_WORKERS) as threads:
+        asked = [threads.submit(timed, check, title, (), look) for check, title, look in servers]
+        checks = [timed(check, title, (), look) for check, title, look in here]
+        return [*checks, *(one.result() for one in asked)]
+
+
+def _file_names(wanted: Wanted, sources: Sources, model: Mapping[str, t.Any]) -> list[str]:
+    more = _backup_parts.mounted(model, sources.project) if wanted.mounted else []
+    return list(dict.fromkeys([*wanted.files, *more]))
+
+
+def _clear_up(shelf: Shelf, execute: Execute) -> None:
+    """Put right what a killed run has left: containers that are still held, drafts."""
+    for leftover in shelf.leftovers():
+        note = _store.read_json(leftover / _backup_parts.STOPPED_NOTE)
+        if note:
+            _volumes.let_go(execute, note["how"], note["containers"])
+        shelf.discard(leftover)
 
 
 def _engine_check(execute: Execute) -> Check:
@@ -190,23 +239,13 @@ def _engine_check(execute: Execute) -> Check:
     return timed("backup.engine", "The Docker engine answers", (), look)
 
 
-def _check_all(wanted: Wanted, volume: Callable[[Volume], Outcome], files: Callable[[], Outcome]) -> list[Check]:
-    checks = [
-        timed(f"backup.volume.{each.name}", f"The volume {each.name} is backed up", (), partial(volume, each))
-        for each in wanted.volumes
-    ]
-    if wanted.files:
-        checks.append(timed("backup.files", "The files beside the volumes are backed up", (), files))
-    return checks
-
-
 def _size_check(newest: Backup, earlier: Sequence[Backup], wanted: Wanted) -> Check:
     def look() -> Outcome:
         if not earlier:
             return Outcome(SKIP, "no earlier backup to compare with")
-        return judge_size(newest, earlier[0], wanted.max_drop_percent)
+        return _backup_judge.sizes(newest, earlier[0], wanted.limits)
 
-    return timed("backup.size", "No archive is strikingly smaller than before", (), look)
+    return timed("backup.size", "Nothing is strikingly smaller than before", (), look)
 
 
 def _bad(checks: Sequence[Check]) -> bool:
@@ -232,97 +271,25 @@ def _if_there(
     return act(name, directory)
 
 
-def _take(
-    wanted: Wanted, execute: Execute, draft: Path, made: Backup, volume: Volume, name: str, directory: Path
-) -> Outcome:
-    services = volume.stop if wanted.consistency == STOPPED else ()
-    note = draft / _STOPPED_NOTE
-    with stopwatch() as seconds:
-        with _volumes.stopped(execute, made.project, services, wanted.stop_timeout, note, made.downtime):
-            packed = _archive.pack(directory, draft / f"{volume.name}_{made.id}.tar.gz")
-        content = _archive.publish(packed)
-        part = Part(
-            kind=VOLUME,
-            name=volume.name,
-            source=name,
-            file=packed.target.name,
-            bytes=content.bytes,
-            sha256=content.sha256,
-            members=content.members,
-            seconds=seconds(),
-            changed=packed.changed,
-        )
-    made.parts.append(part)
-    outcome = judge_part(part, volume.required)
-    pauses = [f"; {name} was stopped for {made.downtime[name]:.1f} s" for name in services if name in made.downtime]
-    return outcome._replace(evidence="".join([outcome.evidence, *pauses]))
+def _key(key: Key, sources: Sources, model: Mapping[str, t.Any]) -> Outcome:
+    try:
+        _name, directory = _volumes.locate(key.volume, model, sources.execute)
+    except _volumes.Absent as error:
+        return Outcome(SKIP, error.problem)
+    return _backup_parts.key(sources, key, directory)
 
 
-def _copy_files(wanted: Wanted, draft: Path, made: Backup) -> Outcome:
-    for name, (content, status) in _read_files(wanted).items():
-        kept = PurePath("files", name.lstrip("/"))
-        with stopwatch() as seconds:
-            _store.write_whole(draft / kept, content)
-            part = Part(
-                kind=FILE,
-                name=name,
-                source=str(wanted.project.directory / name),
-                file=str(kept),
-                bytes=len(content),
-                sha256=hashlib.sha256(content).hexdigest(),
-                seconds=seconds(),
-                mode=f"{status.st_mode & 0o7777:04o}",
-                owner=f"{status.st_uid}:{status.st_gid}",
-            )
-        made.parts.append(part)
-    return Outcome(PASS, f"copied: {', '.join(wanted.files)}")
-
-
-def _read_files(wanted: Wanted) -> dict[str, tuple[bytes, os.stat_result]]:
-    read, problems = {}, []
-    for name in wanted.files:
-        path = wanted.project.directory / name
-        if ".." in PurePath(name).parts:
-            problems.append(f"{name} leads out of its directory")
-            continue
-        try:
-            read[name] = path.read_bytes(), path.stat()
-        except OSError as error:
-            problems.append(f"{path}: {error.strerror}")
-    if problems:
-        raise OpsError("; ".join(problems), "Put the file there, or take it out of the list of files.")
-    return read
-
-
-def _stored_volume(backup: Backup, directory: Path, volume: Volume) -> Outcome:
-    part = backup.part(VOLUME, volume.name)
-    if part is None:
-        said = f"{backup.id} does not hold it"
-        return Outcome(FAIL, said, _AGAIN) if volume.required else Outcome(SKIP, said)
-    if _archive.read_back(directory / part.file) != (part.bytes, part.sha256, part.members):
-        return Outcome(FAIL, f"{directory / part.file} is not what its manifest says", _AGAIN)
-    return judge_part(part, volume.required)
-
-
-def _stored_files(backup: Backup, directory: Path, files: Sequence[str]) -> Outcome:
-    problems = []
-    for name in files:
-        part = backup.part(FILE, name)
-        try:
-            whole = part and hashlib.sha256((directory / part.file).read_bytes()).hexdigest() == part.sha256
-        except OSError:
-            whole = False
-        if not whole:
-            problems.append(name)
-    if problems:
-        return Outcome(FAIL, f"{backup.id} does not hold, or not unchanged: {', '.join(problems)}", _AGAIN)
-    return Outcome(PASS, f"whole in {backup.id}: {', '.join(files)}")
+def _same(path: Path, part: Part) -> bool:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest() == part.sha256
+    except OSError:
+        return False
 
 
 def _facts(
     shelf: Shelf, backup: Backup | None, pruned: Sequence[str] = (), downtime: Mapping[str, float] | None = None
 ) -> dict[str, t.Any]:
-    told = ("kind", "name", "file", "bytes", "sha256", "members", "seconds")
+    told = ("kind", "name", "file", "bytes", "raw_bytes", "sha256", "members", "policy", "seconds")
     return {
         "backup": backup.id if backup else "",
         "path": str(shelf.path(backup.id)) if backup else "",
@@ -342,7 +309,7 @@ def _diff(shelf: Shelf, before: Sequence[Backup], made: str, pruned: Sequence[st
 
 @contextmanager
 def _signals_raise() -> Iterator[None]:
-    """Let a closed connection or a stopped job unwind as an exception does: services start again, drafts go."""
+    """Let a closed connection or a stopped job unwind as an exception does: services go on, drafts go."""
 
     def leave(number: int, _frame: object) -> t.NoReturn:
         raise SystemExit(128 + number)

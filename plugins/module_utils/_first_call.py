@@ -12,21 +12,22 @@ Private to prosaas.ops: not for use by other collections, may change without not
 from __future__ import annotations
 
 import time
+import typing as t
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from . import _capacity, _media_stream
+from . import _media_stream
 from ._admission import signals_raised
 from ._call_marks import Marks, Sids
+from ._call_slot import PAUSE, CallSlot, Seen
 from ._check import FAIL, PASS, SKIP, UNKNOWN, Check, Outcome, Report, stopwatch
 from ._claim import Claim
 from ._errors import OpsError, Unreachable
-from ._media_stream import Heard, Start, Talk
+from ._media_stream import Start, Talk
 from ._twilio import Webhook, connection_of, judge_stream, unexpected
 
 HANGUP = 1.0  # a call that the other side ends sooner was hung up on
-PAUSE = 0.1
 
 TITLES = {
     "call.connected": "A call is taken and gets its media stream",
@@ -90,37 +91,33 @@ class Wish:
     release: float = 10.0
 
 
-@dataclass
-class Seen:
-    """What was seen of the call.
+class Placed(t.Protocol):
+    """A call that is to be made, and what was seen of it.
 
     Attributes:
-        refusal: why there was no stream; none when there was one.
-        held: whether Redis had the slot after the webhook; what kept it from being read, in words.
-        counted: what the application counted in the middle of the call.
-        heard: what came over the stream.
-        closed: whether the application ended the stream when it was told to.
-        ended: what was wrong with the status callback; empty when it was accepted.
-        freed: whether the application gave the slot back; by whom it was taken out, in words, where it did not.
-        uncounted: what it counted afterwards.
+        sid: its id, as the application knows it; empty as long as it has none.
+        sids: the ids that may stand in rows of the application.
+        provider: whether the phone provider made it, who then records it, too.
     """
 
-    refusal: Outcome | None = None
-    held: bool = False
-    counted: Outcome | None = None
-    heard: Heard = field(default_factory=Heard)
-    closed: bool = False
-    ended: str = ""
-    freed: bool = False
-    left: str = ""
-    uncounted: Outcome | None = None
+    sid: str
+    sids: Sids
+    seen: Seen
+    provider: bool
+
+    def place(self) -> None: ...
+
+    def judged(self, left: str) -> dict[str, Outcome]: ...
 
 
 class FirstCall:
-    """One call."""
+    """One call without a phone."""
+
+    provider = False
 
     def __init__(self, wish: Wish) -> None:
-        self._wish, self._hook, self._marks = wish, wish.hook, wish.marks
+        self._wish, self._hook = wish, wish.hook
+        self._slot = CallSlot(wish.marks, wish.claim, wish.release)
         self.sids = Sids()
         self.sid = self.sids.new()
         self.seen = Seen()
@@ -138,7 +135,7 @@ class FirstCall:
     def _lead(self) -> None:
         params = {"CallSid": self.sid, **self._wish.numbers}
         answer = self._hook.send(self._hook.incoming, params, self._hook.signature(self._hook.incoming, params))
-        self.seen.held = self._holds()
+        self.seen.held = self._slot.holds(self.sid)
         told = judge_stream(answer, self._hook.stream) if answer.status == 200 else unexpected(answer, [200])
         if told.status != PASS:
             self.seen.refusal = told
@@ -155,19 +152,8 @@ class FirstCall:
             self.seen.counted = counting.result()
 
     def _count(self) -> Outcome:
-        """Ask the application, with ours among the slots before and after."""
         time.sleep(PAUSE)  # the stream has begun
-        try:
-            store = self._marks.store()
-            _said, outcome = _capacity.ask_while_it_moves(store, self._wish.claim, store.count())
-        except OpsError as error:
-            return Outcome(UNKNOWN, error.problem, error.remedy)
-        if outcome.status == PASS and not self.seen.held:
-            return Outcome(FAIL, f"it counts {outcome.evidence}, and this call is not among them", outcome.remedy)
-        return outcome
-
-    def _holds(self) -> bool:
-        return self.sid in self._marks.store().slots().live
+        return self._slot.count(self.seen.held)
 
     def _hang_up(self) -> None:
         """Tell the end of the call, wait for its slot, and take that out where the application does not."""
@@ -178,32 +164,19 @@ class FirstCall:
                 self.seen.ended = unexpected(answer, self._hook.ended).evidence
         except OpsError as error:
             self.seen.ended = error.problem.rstrip(".")
-        try:
-            self.seen.freed = self._freed()
-            if not self.seen.freed:
-                self.seen.left = self._take_out()
-            store = self._marks.store()
-            self.seen.uncounted = _capacity.ask_while_it_moves(store, self._wish.claim, store.count())[1]
-        except OpsError as error:
-            self.seen.left = error.problem.rstrip(".")
+        self._slot.settle(self.sid, self.seen)
 
-    def _freed(self) -> bool:
-        store, until = self._marks.store(), time.monotonic() + self._wish.release
-        member, key = store.keys.members, store.keys.of(self.sid)
-        while store.ask(lambda redis: redis.sismember(member, self.sid) or redis.exists(key)):
-            if time.monotonic() > until:
-                return False
-            time.sleep(PAUSE)
-        return True
-
-    def _take_out(self) -> str:
-        store = self._marks.store()
-        script = "redis.call('SREM', KEYS[1], ARGV[1]) redis.call('DEL', KEYS[2]) return redis.call('SISMEMBER', KEYS[1], ARGV[1])"
-        still = store.script(script, [store.keys.members, store.keys.of(self.sid)], [self.sid])
-        return "it is still there" if still else "it was taken out here"
+    def judged(self, left: str) -> dict[str, Outcome]:
+        """Judge what our own side of the line alone can tell; ``left`` says what the application keeps of the call."""
+        seen = self.seen
+        return {
+            "call.connected": judge_connected(seen),
+            "call.audio": judge_audio(seen),
+            "call.completed": judge_completed(seen, left),
+        }
 
 
-def inspect(wish: Wish, preview: bool = False) -> Report:
+def inspect(wish: Wish, preview: bool = False, make: Callable[[Wish], Placed] = FirstCall) -> Report:
     """Make the call where there is room for one, and judge what was seen; with ``preview`` make none."""
     with stopwatch() as seconds:
         try:
@@ -213,19 +186,17 @@ def inspect(wish: Wish, preview: bool = False) -> Report:
             return _report(dict.fromkeys(TITLES, Outcome(UNKNOWN, error.problem, error.remedy)), wish, seconds())
         if why:
             return _report(dict.fromkeys(TITLES, Outcome(SKIP, f"no call was made: {why}")), wish, seconds())
-        call = FirstCall(wish)
+        call = make(wish)
         call.place()
         seen = call.seen
         rows, left = _rows(wish.marks, call.sids)
         outcomes = {
-            "call.connected": judge_connected(seen),
-            "call.audio": judge_audio(seen),
+            **call.judged(left),
             "call.acquired": _told(lambda: judge_acquired(seen, wish, call.sid, since)),
             "call.counted": judge_counted(seen),
-            "call.completed": judge_completed(seen, left),
             "call.released": _told(lambda: judge_released(seen, wish, call.sid, since)),
             "call.uncounted": judge_uncounted(seen, call.sid),
-            "call.recording": _told(lambda: judge_recording(seen, wish, call.sid)),
+            "call.recording": _told(lambda: judge_recording(seen, wish, call.sid, call.provider)),
         }
         report = _report(outcomes, wish, seconds())
         report.facts["call"] = {"sid": call.sid, "rows": rows}
@@ -259,7 +230,7 @@ def _rows(marks: Marks, sids: Sids) -> tuple[list[str], str]:
     return rows, f"it left {', '.join(rows)}" if rows else "no row names it"
 
 
-def _rests_on_connected() -> Outcome:
+def rests_on_connected() -> Outcome:
     return Outcome(UNKNOWN, "there was no call to look at", "See call.connected.")
 
 
@@ -275,7 +246,7 @@ def judge_connected(seen: Seen) -> Outcome:
 def judge_audio(seen: Seen) -> Outcome:
     heard = seen.heard
     if seen.refusal:
-        return _rests_on_connected()
+        return rests_on_connected()
     if not heard.frames:
         return Outcome(FAIL, f"no sound came back within {heard.lasted:.1f} s", HEARD_NOTHING)
     if not heard.audible:
@@ -288,7 +259,7 @@ def judge_audio(seen: Seen) -> Outcome:
 
 def judge_acquired(seen: Seen, wish: Wish, sid: str, since: float) -> Outcome:
     if seen.refusal and not seen.held:
-        return _rests_on_connected()
+        return rests_on_connected()
     log = wish.marks.log_service
     if not seen.held:
         said = f"the webhook was answered, and Redis has no slot of {sid}"
@@ -302,13 +273,13 @@ def judge_acquired(seen: Seen, wish: Wish, sid: str, since: float) -> Outcome:
 
 def judge_counted(seen: Seen) -> Outcome:
     if seen.refusal or seen.counted is None:
-        return _rests_on_connected()
+        return rests_on_connected()
     return seen.counted._replace(evidence=f"in the middle of the call: {seen.counted.evidence}")
 
 
 def judge_completed(seen: Seen, left: str) -> Outcome:
     if seen.refusal:
-        return _rests_on_connected()
+        return rests_on_connected()
     if seen.heard.broken:
         said = f"the media stream broke after {seen.heard.lasted:.1f} s: {seen.heard.broken}"
         return Outcome(FAIL, said, LOOK)
@@ -321,7 +292,7 @@ def judge_completed(seen: Seen, left: str) -> Outcome:
 
 def judge_released(seen: Seen, wish: Wish, sid: str, since: float) -> Outcome:
     if seen.refusal and not seen.held:
-        return _rests_on_connected()
+        return rests_on_connected()
     text, log = wish.lines.released.format(sid=sid), wish.marks.log_service
     if text and wish.marks.missing(since, {text: 1}):
         said = f"the log of {log} has no line with {text!r}"
@@ -331,7 +302,7 @@ def judge_released(seen: Seen, wish: Wish, sid: str, since: float) -> Outcome:
 
 def judge_uncounted(seen: Seen, sid: str) -> Outcome:
     if not seen.held:
-        return _rests_on_connected() if seen.refusal else Outcome(UNKNOWN, "it never had a slot", "See call.acquired.")
+        return rests_on_connected() if seen.refusal else Outcome(UNKNOWN, "it never had a slot", "See call.acquired.")
     if not seen.freed:
         said = f"the application kept the slot of {sid}: {seen.left}"
         return Outcome(FAIL, said, "Find in its log why it did not end the call: each one takes a slot for ever.")
@@ -340,10 +311,10 @@ def judge_uncounted(seen: Seen, sid: str) -> Outcome:
     return seen.uncounted._replace(evidence=f"the slot is free; after the call: {seen.uncounted.evidence}")
 
 
-def judge_recording(seen: Seen, wish: Wish, sid: str) -> Outcome:
-    """Look for the file. Without one it may still be that only Twilio's own calls are recorded: a person can tell."""
+def judge_recording(seen: Seen, wish: Wish, sid: str, provider: bool = False) -> Outcome:
+    """Look for the file. Where Twilio did not make the call there may be none for that reason: a person can tell."""
     if seen.refusal:
-        return _rests_on_connected()
+        return rests_on_connected()
     wanted = wish.recordings
     if not wanted:
         return Outcome(SKIP, "it is not said where recordings are")
@@ -370,6 +341,11 @@ def judge_recording(seen: Seen, wish: Wish, sid: str) -> Outcome:
         time.sleep(PAUSE)
     if not running:
         raise Unreachable(f"none of {', '.join(wanted.services)} runs", "See the checks of the services.")
-    said = f"no file {name} in {wanted.path}, which can be written to; the phone provider records its own calls only"
+    said = f"no file {name} in {wanted.path}, which can be written to"
+    if provider:
+        services = " ".join(wanted.services)
+        said = f"{said}, {wanted.deadline:g} s after a call that the phone provider made"
+        return Outcome(FAIL, said, f"Find who fetches recordings: docker compose logs {services}")
+    said += "; the phone provider records its own calls only"
     question = "Is the recording of a call with a phone saved?"
     return Outcome(UNKNOWN, said, "Call the number with a phone and look for its recording; then attest it.", question)

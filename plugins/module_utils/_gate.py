@@ -244,6 +244,12 @@ def of(params: Mapping[str, t.Any], values: Mapping[str, str], run: str) -> Gate
     return Gate(**found)
 
 
+def counter_of(given: Mapping[str, t.Any], project: str, values: Mapping[str, str]) -> Counter:
+    """Return what counts the calls of a service (``GATE_OPTIONS["calls"]``), without a gate."""
+    known = {name: one.get("default") for name, one in GATE_OPTIONS["calls"]["options"].items()}
+    return t.cast("Counter", _calls_of({**known, **given}, project, values)["counter"])
+
+
 def _calls_of(given: Mapping[str, t.Any], project: str, values: Mapping[str, str]) -> dict[str, t.Any]:
     keys = Keys(given["set_key"], given["slot_key"])
     headers = {header: values.get(variable) or "" for header, variable in given["endpoint_headers"].items()}

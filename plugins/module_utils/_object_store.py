@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ._credentials import Credentials
 from ._errors import OpsError, Unreachable
 from ._http import Client
 
@@ -54,6 +55,21 @@ class Store:
     @property
     def secrets(self) -> set[str]:
         return {self.access_key_id, self.secret_access_key}
+
+
+def store_of(
+    known: Credentials, endpoint: str = "", template: str = "", region: str = "auto", ca_path: str = ""
+) -> Store:
+    """Return the store that credentials lead to: at the endpoint given, the one that they name, or by its template."""
+    where = endpoint or known.get("endpoint")
+    return Store(
+        endpoint=where or template.replace("{account}", known.need("account")),
+        region=region,
+        bucket=known.need("bucket"),
+        access_key_id=known.need("access_key_id"),
+        secret_access_key=known.need("secret_access_key"),
+        ca_path=ca_path,
+    )
 
 
 class Answered(t.NamedTuple):

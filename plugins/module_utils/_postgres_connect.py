@@ -97,6 +97,22 @@ def connected(target: Target, sources: Sequence[Source], how: Manner) -> Iterato
 
 
 @contextmanager
+def changing(target: Target, how: Manner) -> Iterator[t.Any]:
+    """Open a connection that may change what is there; each statement counts by itself unless it says BEGIN."""
+    import psycopg2
+
+    try:
+        connection = psycopg2.connect(**parameters(target, how))
+    except psycopg2.OperationalError as error:
+        raise refusal(str(error), target) from None
+    try:
+        connection.autocommit = True
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
 def reading(connection: t.Any, seconds: int) -> Iterator[t.Any]:
     """Yield a cursor in a read-only transaction that is always taken back.
 

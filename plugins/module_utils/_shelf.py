@@ -12,7 +12,7 @@ import datetime
 import fcntl
 import os
 import shutil
-import time
+import typing as t
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -20,27 +20,37 @@ from pathlib import Path
 
 from . import _store
 from ._archive import PARTIAL
+from ._codec import Sums
 from ._errors import OpsError
+from ._periods import Keep, kept
 
 MANIFEST = "manifest.json"
-VOLUME, FILE = "volume", "file"
+VOLUME, DATABASE, BUCKET, FILE = "volume", "database", "bucket", "file"
 _ID_FORMAT = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass
 class Part:
-    """One archive or file of a backup.
+    """One archive, dump, list or file of a backup.
 
     Attributes:
-        kind: ``volume`` or ``file``.
-        name: the volume's name in the Compose model, or the file's as it was asked for.
-        source: the volume's name on the engine, or the file's path.
+        kind: ``volume``, ``database``, ``bucket`` or ``file``.
+        name: the volume's name in the Compose model, the database's or the bucket's as it is called in the settings, or
+            the file's as it was asked for.
+        source: the volume's name on the engine, the database's server and name, the bucket's name, or the file's path.
         file: where it is, relative to the directory of the backup.
         bytes: its size there.
         sha256: of the file there.
-        members: how many members the archive has; the directory itself is one.
-        seconds: how long packing and reading back took.
+        codec: how it is compressed, see :mod:`_codec`.
+        raw_bytes: size of the stream that it was made of.
+        raw_sha256: of that stream; the same wherever it is kept, and however it is compressed there.
+        members: how many members the archive has (the directory itself is one), entries the dump, objects the list.
+        seconds: how long writing and reading back took.
+        policy: how its writers were kept from writing.
         changed: what changed in the volume while it was read.
+        out: symbolic links in it that lead out of the volume.
+        rows: rows of every table at the moment of the dump.
+        about: what else is known of it (versions, extensions).
         mode: permission bits of the original file, octal.
         owner: its numeric ``user:group``.
     """
@@ -51,11 +61,28 @@ class Part:
     file: str
     bytes: int
     sha256: str
+    codec: str = "none"
+    raw_bytes: int = 0
+    raw_sha256: str = ""
     members: int = 1
     seconds: float = 0.0
+    policy: str = ""
     changed: list[str] = field(default_factory=list)
+    out: list[str] = field(default_factory=list)
+    rows: dict[str, int] = field(default_factory=dict)
+    about: dict[str, t.Any] = field(default_factory=dict)
     mode: str = ""
     owner: str = ""
+
+    @property
+    def label(self) -> str:
+        """What people call it: ``volume n8n_data``."""
+        return f"{self.kind} {self.name}"
+
+    def is_made_of(self, sums: Sums) -> bool:
+        """Whether its file, and the stream in it where that is known, are as they were."""
+        same = (sums.bytes, sums.sha256) == (self.bytes, self.sha256)
+        return same and self.raw_sha256 in ("", sums.raw_sha256)
 
 
 @dataclass
@@ -65,22 +92,24 @@ class Backup:
     Attributes:
         id: UTC time of its beginning, as in the names of its archives.
         project: the Compose project.
+        host: name of the host that it was made on.
         run: id of the run that made it.
         began: when, ISO 8601; so is ``ended``.
-        consistency: how it was taken, ``live`` or ``stopped``.
-        downtime: for how many seconds which service was stopped.
+        release: id, commit and remote repository of the release that ran, as far as they are known.
+        downtime: for how many seconds which service was held.
         parts: what it holds.
     """
 
     id: str
     project: str
+    host: str = ""
     run: str = ""
     began: str = ""
     ended: str = ""
-    consistency: str = ""
+    release: dict[str, str] = field(default_factory=dict)
     downtime: dict[str, float] = field(default_factory=dict)
     parts: list[Part] = field(default_factory=list)
-    schema: int = 1
+    schema: int = 2
 
     def part(self, kind: str, name: str) -> Part | None:
         return next((part for part in self.parts if (part.kind, part.name) == (kind, name)), None)
@@ -134,12 +163,9 @@ class Shelf:
             ) from None
 
     @contextmanager
-    def draft(self) -> Iterator[tuple[str, Path]]:
-        """Yield a new id and a directory to fill; what is not published goes with the end of it."""
-        backup_id = new_id()
-        while self.path(backup_id).exists():  # ids are by the second
-            time.sleep(0.1)
-            backup_id = new_id()
+    def draft(self, backup_id: str = "", after: Backup | None = None) -> Iterator[tuple[str, Path]]:
+        """Yield an id, a new one without ``backup_id``, and a directory to fill; unless published, it goes at the end."""
+        backup_id = backup_id or new_id(after)
         path = self._hidden(backup_id)
         path.mkdir(mode=0o700)
         try:
@@ -171,27 +197,39 @@ class Shelf:
         return self.directory / f".{backup_id}{PARTIAL}"
 
 
-def new_id() -> str:
-    return time.strftime(_ID_FORMAT, time.gmtime())
+def new_id(after: Backup | None = None) -> str:
+    """Return the id of a backup that begins now; the one of a later second where the newest is not older than that."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    if after is not None:
+        now = max(now, after.time() + datetime.timedelta(seconds=1))
+    return now.strftime(_ID_FORMAT)
 
 
-def to_prune(backups: Sequence[Backup], keep: int) -> list[Backup]:
-    """Return what goes: all but the newest ``keep``, and never the newest whose volumes did not change while read."""
-    consistent = [backup for backup in backups if backup.consistent()]
-    return [backup for backup in backups[max(keep, 1) :] if backup not in consistent[:1]]
+def to_prune(backups: Sequence[Backup], keep: Keep) -> list[Backup]:
+    """Return what goes, by period; never the newest one whose volumes did not change while they were read."""
+    stay = kept((backup.time() for backup in backups), keep)
+    consistent = max((backup.id for backup in backups if backup.consistent()), default="")
+    return [backup for backup in backups if backup.time() not in stay and backup.id != consistent]
 
 
 def _read(path: Path) -> Backup:
     content = _store.read_json(path / MANIFEST)
     try:
-        parts = [Part(**part) for part in content["parts"]]
-        backup = Backup(**{**content, "parts": parts})
+        parts = [_part(part) for part in content["parts"]]
+        known = {name: value for name, value in content.items() if name in Backup.__dataclass_fields__}
+        backup = Backup(**{**known, "parts": parts})
         if backup.id != path.name:
             raise ValueError(f"it is of {backup.id}")
         _time(backup.id)
     except (KeyError, TypeError, ValueError) as error:
         raise OpsError(f"{path / MANIFEST} is no manifest of a backup ({error}).") from None
     return backup
+
+
+def _part(content: t.Mapping[str, t.Any]) -> Part:
+    """Read a part; earlier versions of the collection wrote less, and packed with gzip, later ones may write more."""
+    known = {name: value for name, value in content.items() if name in Part.__dataclass_fields__}
+    return Part(**{"codec": "gzip" if content["file"].endswith(".gz") else "none", **known})
 
 
 def _time(backup_id: str) -> datetime.datetime:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the prosaas.ops authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Compose project's volumes on the engine: where they are, and their writers stopped for a while.
+"""A Compose project's volumes on the engine: where they are, and their writers held for a while.
 
 Private to prosaas.ops: not for use by other collections, may change without notice.
 """
@@ -13,20 +13,49 @@ import os
 import typing as t
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from . import _engine, _store
+from . import _engine, _guardian, _store
 from ._check import stopwatch
 from ._compose import Execute, explain
 from ._errors import OpsError
+
+STOP, PAUSE = "stop", "pause"
+
+
+@dataclass(frozen=True)
+class Hold:
+    """How writers are kept from writing: ``stop``, ``pause``, or not at all.
+
+    Attributes:
+        timeout: seconds that a container gets to stop before it is killed.
+    """
+
+    how: str = ""
+    timeout: int = 30
+
+    @property
+    def argv(self) -> list[str]:
+        return ["docker", "pause"] if self.how == PAUSE else ["docker", "stop", "-t", str(self.timeout)]
+
+    @property
+    def remedy(self) -> str:
+        return "This engine cannot pause containers: set the policy stop." if self.how == PAUSE else ""
 
 
 class Absent(OpsError):
     """A volume is not there: an error for a required one only."""
 
 
-def locate(volume: str, model: Mapping[str, t.Any], execute: Execute) -> tuple[str, Path]:
-    """Return the engine's name of a volume, and the directory that holds it on this host."""
+def locate(
+    volume: str, model: Mapping[str, t.Any], execute: Execute, half: t.Callable[[Path], Path] | None = None
+) -> tuple[str, Path]:
+    """Return the engine's name of a volume, and the directory that holds it on this host.
+
+    Args:
+        half: where its content is, should it have been moved aside by something that was killed.
+    """
     declared = (model.get("volumes") or {}).get(volume)
     if declared is None:
         raise Absent(
@@ -45,7 +74,7 @@ def locate(volume: str, model: Mapping[str, t.Any], execute: Execute) -> tuple[s
             "Take it out of the list of volumes and back it up with the tools of that driver.",
         )
     directory = Path(found["Mountpoint"])
-    if not os.path.isdir(directory):
+    if not os.path.isdir(directory) and not (half and half(directory).is_dir()):
         raise OpsError(
             f"The volume {name} is not to be found at {directory}.",
             "Run this as root (become), on the engine's own host.",
@@ -57,29 +86,32 @@ def locate(volume: str, model: Mapping[str, t.Any], execute: Execute) -> tuple[s
 
 
 @contextmanager
-def stopped(
-    execute: Execute, project: str, services: Sequence[str], timeout: int, note: Path, downtime: dict[str, float]
+def held(
+    execute: Execute, project: str, services: Sequence[str], hold: Hold, note: Path, downtime: dict[str, float]
 ) -> Iterator[None]:
-    """Stop the running containers of some services, and start the very same ones again whatever happens.
+    """Keep the running containers of some services from writing, and let the very same ones go on whatever happens.
+
+    Should this process be killed, a guardian lets them go on; should that be killed as well, the next run does.
 
     Args:
-        note: file that holds their ids meanwhile, for :func:`start` by the next run, should this process be killed.
-        downtime: is told the seconds for which each service was stopped.
+        note: file that says meanwhile how they go on, for :func:`let_go` by the next run.
+        downtime: is told the seconds for which each service was held.
     """
-    running = _running(execute, project, services)
+    running = _running(execute, project, services) if hold.how else {}
     if not running:
         yield
         return
-    _store.write_json(note, sorted(running))
-    with stopwatch() as seconds:
+    containers = sorted(running)
+    _store.write_json(note, {"how": hold.how, "containers": containers})
+    with _guardian.watching([_again(hold.how, container) for container in containers]), stopwatch() as seconds:
         try:
-            rc, _out, err = execute(["docker", "stop", "-t", str(timeout), *sorted(running)])
+            rc, _out, err = execute([*hold.argv, *containers])
             if rc:
-                raise explain("docker stop", err, "")
+                raise explain(f"docker {hold.how}", err, hold.remedy)
             yield
         finally:
             try:
-                start(execute, sorted(running))
+                let_go(execute, hold.how, containers)
             finally:
                 downtime.update(dict.fromkeys(running.values(), seconds()))
     note.unlink()
@@ -99,12 +131,17 @@ def _running(execute: Execute, project: str, services: Sequence[str]) -> dict[st
     return {container: service for container, service in found.items() if service in services}
 
 
-def start(execute: Execute, containers: Sequence[str]) -> None:
-    """Start containers; one that was replaced meanwhile is somebody else's business."""
+def _again(how: str, container: str) -> list[str]:
+    return ["docker", "unpause" if how == PAUSE else "start", container]
+
+
+def let_go(execute: Execute, how: str, containers: Sequence[str]) -> None:
+    """Let containers go on; one that was replaced or goes on already is somebody else's business."""
     failed = {}
     for container in containers:
-        rc, _out, err = execute(["docker", "start", container])
-        if rc and "no such container" not in err.lower():
+        rc, _out, err = execute(_again(how, container))
+        if rc and not any(word in err.lower() for word in ("no such container", "is not paused")):
             failed[container[:12]] = err
     if failed:
-        raise explain("docker start", next(iter(failed.values())), f"Start by hand: docker start {' '.join(failed)}")
+        verb = _again(how, "")[1]
+        raise explain(f"docker {verb}", next(iter(failed.values())), f"By hand: docker {verb} {' '.join(failed)}")

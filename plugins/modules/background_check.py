@@ -155,6 +155,18 @@ options:
         description: State of a session that nobody has started.
         type: str
         default: ''
+  backups:
+    description: Backups that somebody makes every night. Without it nobody looks for them.
+    type: dict
+    suboptions:
+      dir:
+        description: Directory of the backups, as in O(prosaas.ops.backup#module:backup_dir).
+        type: path
+        required: true
+      max_age_hours:
+        description: How old the newest may be.
+        type: float
+        default: 24
   env_file:
     description: File on the host (the application's C(.env)) that holds the variables named in O(sessions.headers).
     type: path
@@ -228,7 +240,7 @@ RETURN = r"""
 checks:
   description:
     - C(queues.workers), C(queues.waiting) and C(queues.failed); C(scheduler.lock); C(sessions.paired) and
-      C(sessions.connected); those that are asked for. Worst first.
+      C(sessions.connected), C(backup.newest); those that are asked for. Worst first.
     - A tenant that was connected and has no credentials any more is a V(warn), as it may have ended its session on its
       phone; that none of them has any is a V(fail).
     - Without Redis, queues and scheduler are V(unknown). A scheduler whose first cycle is not due, since the lock is
@@ -261,8 +273,15 @@ msg:
 """
 
 import typing as t
+from pathlib import Path
 
-from ansible_collections.prosaas.ops.plugins.module_utils import _background, _queues, _scheduler, _sessions
+from ansible_collections.prosaas.ops.plugins.module_utils import (
+    _background,
+    _backup_judge,
+    _queues,
+    _scheduler,
+    _sessions,
+)
 from ansible_collections.prosaas.ops.plugins.module_utils._capacity import Keys, Store
 from ansible_collections.prosaas.ops.plugins.module_utils._check import Report
 from ansible_collections.prosaas.ops.plugins.module_utils._credentials import Credentials
@@ -270,6 +289,7 @@ from ansible_collections.prosaas.ops.plugins.module_utils._http import Client
 from ansible_collections.prosaas.ops.plugins.module_utils._memory import Memory
 from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, run_module
 from ansible_collections.prosaas.ops.plugins.module_utils._serving import serving
+from ansible_collections.prosaas.ops.plugins.module_utils._shelf import Shelf
 
 TEXT: dict[str, t.Any] = {"type": "str", "required": True}
 TEXTS: dict[str, t.Any] = {"type": "list", "elements": "str"}
@@ -318,6 +338,10 @@ OPTIONS: dict[str, t.Any] = {
             "idle": {"type": "str", "default": ""},
         },
     },
+    "backups": {
+        "type": "dict",
+        "options": {"dir": {"type": "path", "required": True}, "max_age_hours": {"type": "float", "default": 24}},
+    },
     "env_file": {"type": "path", "default": ""},
     "deadline": {"type": "float", "default": 60},
     "start": {"type": "bool", "default": False},
@@ -363,6 +387,10 @@ def look(call: Call) -> Report:
         _scheduler.Wanted(**params["scheduler"]) if params["scheduler"] else None,
         _sessions.Ask(_sessions.Wanted(**sessions), Client(timeout=5), headers) if sessions else None,
     )
+    backups = params["backups"]
+    if backups:
+        shelf = Shelf(Path(backups["dir"]), params["project"])
+        report.checks.append(_backup_judge.newest(shelf, _backup_judge.Limits(backups["max_age_hours"])))
     report.secrets |= set(filter(None, headers.values()))
     if params["remember"] and not call.check_mode:
         memory.keep()

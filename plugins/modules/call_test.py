@@ -22,6 +22,8 @@ description:
   - No call is made where fewer than two slots are free, or where a deployment keeps calls out; the checks are V(skip) then.
   - The slot of the call is given back whatever happens. Where the application keeps it, that is a failure, and the slot
     is taken out of Redis here.
+  - With O(real_call) Twilio itself makes the call instead, to the number that the application answers. The same checks
+    look at the call that comes in there. It costs money, and the application takes it for a customer's.
   - What only a person can judge is asked for, C(call.answer_makes_sense).
   - An application that speaks with a paid service pays for this call, too.
 extends_documentation_fragment:
@@ -61,6 +63,65 @@ options:
       - It may make a customer of whoever calls, so C(From) leaves more behind.
     type: dict
     default: {}
+  real_call:
+    description:
+      - Have Twilio make a real call with O(credentials.account_sid), and end it.
+      - It costs what two calls cost, and a recording.
+      - Twilio keeps it as two calls. The one that comes in at O(real_call.to) has the id that the application knows.
+      - It is ended whatever happens, and Twilio is asked whether it is over. Twilio itself ends it 30 seconds after its
+        time, even where this host is gone.
+      - Of O(numbers), O(say_seconds) and O(listen_seconds) nothing is used then.
+    type: dict
+    suboptions:
+      to:
+        description: The number that the application answers, in quotes, as V(+), country code and number.
+        type: str
+        required: true
+      from:
+        description:
+          - Another number of the account, or one that is verified there.
+          - The application may make a customer of it.
+        type: str
+        required: true
+      api_url:
+        description: Where Twilio's API is.
+        type: str
+        default: https://api.twilio.com
+      say:
+        description: What a voice says to the application, again and again.
+        type: str
+        default: Hello. Can you hear me?
+      language:
+        description: Language of O(real_call.say), as Twilio names it.
+        type: str
+        default: en-US
+      seconds:
+        description: How long the line stays open once the call was taken, 2 to 60 seconds.
+        type: float
+        default: 10
+      answer_deadline:
+        description: Seconds in which the application must have taken the call.
+        type: float
+        default: 30
+      end_deadline:
+        description: Seconds in which Twilio must say that the call is over, once it was told to end it.
+        type: float
+        default: 15
+      listen:
+        description:
+          - Have Twilio record what the application says, listen to it here and have it deleted there.
+          - Without it C(call.audio) is V(skip).
+        type: bool
+        default: true
+      listen_deadline:
+        description: Seconds after the end in which Twilio must have that recording.
+        type: float
+        default: 30
+      recording_deadline:
+        description: Seconds after the end in which the application must have saved its own; it takes the place of
+          O(recordings.deadline).
+        type: float
+        default: 60
   say_seconds:
     description: How long is spoken, in seconds.
     type: float
@@ -135,11 +196,33 @@ EXAMPLES = r"""
       path: /app/server/recordings
     advisory: [call.answer_makes_sense]
   become: true
+
+- name: The same with a call that Twilio makes
+  prosaas.ops.call_test:
+    project: prosaasil
+    url: https://prosaas.pro
+    env_file: /opt/prosaasil/.env
+    credentials:
+      auth_token: TWILIO_AUTH_TOKEN
+      account_sid: TWILIO_ACCOUNT_SID
+    incoming_path: /webhook/incoming_call
+    status_path: /webhook/call_status
+    log_service: prosaas-calls
+    endpoint_service: prosaas-calls
+    endpoint_url: http://prosaas-calls:5050/health/details
+    limit_variable: MAX_ACTIVE_CALLS
+    real_call:
+      to: "+15005550006"
+      from: "+15005550010"
+    advisory: [call.answer_makes_sense]
+  become: true
 """
 
 RETURN = r"""
 call:
-  description: The call, and the rows of the application that name it.
+  description:
+    - The call, as the application knows it, and the rows of the application that name it.
+    - With O(real_call) rows that name either of Twilio's two calls; C(sid) is empty where none came in.
   returned: when a call was made
   type: dict
   sample: {rows: [call_log id 4711], sid: CA0123456789abcdef0123456789abcdef}
@@ -168,10 +251,20 @@ msg:
   sample: 8 of 9 checks passed, 1 to look at.
 """
 
+import dataclasses
+import functools
 import typing as t
 from pathlib import Path
 
-from ansible_collections.prosaas.ops.plugins.module_utils import _audio, _claim, _dotenv, _first_call, _twilio
+from ansible_collections.prosaas.ops.plugins.module_utils import (
+    _audio,
+    _call_order,
+    _claim,
+    _dotenv,
+    _first_call,
+    _real_call,
+    _twilio,
+)
 from ansible_collections.prosaas.ops.plugins.module_utils._call_marks import OPTIONS as MARKS
 from ansible_collections.prosaas.ops.plugins.module_utils._call_marks import marks_of
 from ansible_collections.prosaas.ops.plugins.module_utils._check import Report
@@ -181,6 +274,7 @@ from ansible_collections.prosaas.ops.plugins.module_utils._http import Client
 from ansible_collections.prosaas.ops.plugins.module_utils._media_stream import Talk
 from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, run_module
 from ansible_collections.prosaas.ops.plugins.module_utils._serving import serving
+from ansible_collections.prosaas.ops.plugins.module_utils._twilio_api import LONGEST, Account
 
 OPTIONS: dict[str, t.Any] = {
     **MARKS,
@@ -197,6 +291,7 @@ OPTIONS: dict[str, t.Any] = {
         },
     },
     "numbers": {"type": "dict", "default": {}},
+    "real_call": {"type": "dict", "options": _call_order.OPTIONS},
     "say_seconds": {"type": "float", "default": 2},
     "listen_seconds": {"type": "float", "default": 15},
     "release_deadline": {"type": "float", "default": 10},
@@ -223,6 +318,10 @@ def look(call: Call) -> Report:
     def address_of(service: str) -> str:
         return serving(call.state_dir).address(params["project"], service)
 
+    real = params["real_call"]
+    recordings = _first_call.Recordings(**params["recordings"]) if params["recordings"] else None
+    if real and recordings:
+        recordings = dataclasses.replace(recordings, deadline=real["recording_deadline"])
     counter = _claim.Counter(params, values, http, address_of)
     wish = _first_call.Wish(
         hook=_twilio.Webhook.of(params, known, http),
@@ -231,11 +330,16 @@ def look(call: Call) -> Report:
         account=known.get("account_sid"),
         talk=Talk(_audio.frames(_audio.speech(params["say_seconds"])), params["say_seconds"], params["listen_seconds"]),
         lines=_first_call.Lines(params["acquired_line"], params["released_line"]),
-        recordings=_first_call.Recordings(**params["recordings"]) if params["recordings"] else None,
+        recordings=recordings,
         numbers=params["numbers"],
         release=params["release_deadline"],
     )
-    report = _first_call.inspect(wish, call.check_mode)
+    make: t.Callable[[_first_call.Wish], _first_call.Placed] = _first_call.FirstCall
+    if real:
+        api = dataclasses.replace(http, max_body=LONGEST)
+        account = Account(real["api_url"], known.need("account_sid"), known.need("auth_token"), api)
+        make = functools.partial(_real_call.RealCall, account=account, real=_call_order.real_of(real))
+    report = _first_call.inspect(wish, call.check_mode, make)
     report.secrets |= counter.secrets
     return report
 

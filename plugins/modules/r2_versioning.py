@@ -334,7 +334,7 @@ from ansible_collections.prosaas.ops.plugins.module_utils._credentials import Cr
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError
 from ansible_collections.prosaas.ops.plugins.module_utils._http import Client
 from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, run_module
-from ansible_collections.prosaas.ops.plugins.module_utils._object_store import Store
+from ansible_collections.prosaas.ops.plugins.module_utils._object_store import store_of
 
 # Names of variables, not their values: no_log would hide them from every message that has to name one.
 VARIABLE: dict[str, t.Any] = {"type": "str", "no_log": False}
@@ -394,13 +394,12 @@ def look(call: Call) -> Report:
     params = call.params
     known = Credentials(params["env_file"], params["credentials"])
     ca_path = params["ca_path"] or ""
-    endpoint = known.get("endpoint") or params["endpoint_template"].replace("{account}", known.need("account"))
-    store = _store(known, endpoint, params["region"], ca_path)
+    store = store_of(known, template=params["endpoint_template"], region=params["region"], ca_path=ca_path)
     http = Client(ca_path=ca_path)
     token = known.get("cloudflare_token") or token_in(params["cloudflare_token_file"])
     cloudflare = None
     if token and params["cloudflare_api"]:
-        where = _cloudflare.jurisdiction(endpoint)
+        where = _cloudflare.jurisdiction(store.endpoint)
         account = known.need("account")
         cloudflare = _cloudflare.Bucket(http, params["cloudflare_api"], account, store.bucket, token, where)
     want = _bucket.Want(
@@ -418,20 +417,9 @@ def look(call: Call) -> Report:
     return report
 
 
-def _store(known: Credentials, endpoint: str, region: str, ca_path: str) -> Store:
-    return Store(
-        endpoint=endpoint,
-        region=region,
-        bucket=known.need("bucket"),
-        access_key_id=known.need("access_key_id"),
-        secret_access_key=known.need("secret_access_key"),
-        ca_path=ca_path,
-    )
-
-
 def _copy(given: dict[str, t.Any], env_file: str, ca_path: str) -> _bucket_copy.Copy:
     known = Credentials(given["env_file"] or env_file, given)
-    store = _store(known, known.need("endpoint"), given["region"], ca_path)
+    store = store_of(known, known.need("endpoint"), region=given["region"], ca_path=ca_path)
     return _bucket_copy.Copy(store, given["prefix"], given["max_age"], given["sample"])
 
 

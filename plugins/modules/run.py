@@ -63,7 +63,7 @@ options:
   outcome:
     description: How the run ended. Needed for O(state=ended).
     type: str
-    choices: ['', passed, verified, unchanged, failed, taken_back, rolled_back, backed_up]
+    choices: ['', passed, verified, unchanged, failed, taken_back, rolled_back, backed_up, restored, undone, settled, drilled]
     default: ''
   summary:
     description: One sentence about the outcome, for the record.
@@ -145,7 +145,10 @@ OPTIONS = {
     "controller": {"type": "dict", "default": {}},
     "outcome": {
         "type": "str",
-        "choices": ["", "passed", "verified", "unchanged", "failed", "taken_back", "rolled_back", "backed_up"],
+        "choices": [
+            *("", "passed", "verified", "unchanged", "failed", "taken_back", "rolled_back"),
+            *("backed_up", "restored", "undone", "settled", "drilled"),
+        ],
         "default": "",
     },
     "summary": {"type": "str", "default": ""},

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import tarfile
 from pathlib import Path
@@ -179,11 +180,11 @@ def test_backup_holds_what_a_rebuilt_host_would_miss(deployed: Stack) -> None:
     assert deployed.ids() == before, "nothing was stopped"
     newest = max((DEMO / "state/backups").iterdir())
     files = {path.name for path in newest.rglob("*") if path.is_file()}
-    assert {"manifest.json", ".env", "prosaas-origin.crt", "prosaas-origin.key"} <= files
+    assert {"manifest.json", ".env", "prosaas-origin.crt", "prosaas-origin.key", "gcp-stt-sa.json"} <= files
     assert all(path.stat().st_mode & 0o077 == 0 for path in newest.rglob("*") if path.is_file())
     members = []
     for name in ("n8n_data", "whatsapp_auth"):
-        with tarfile.open(next(newest.glob(f"{name}_*.tar.gz"))) as archive:
-            members += [Path(member).name for member in archive.getnames()]
-    assert {"database.sqlite", "creds.json"} <= set(members)
+        members += run("tar", "--zstd", "-tf", next(newest.glob(f"{name}_*.tar.zst"))).splitlines()
+    assert {"./database.sqlite", "./creds.json"} <= {re.sub(r"^\./.*/", "./", member) for member in members}
+    assert {path.name.partition("_2")[0] for path in newest.glob("*.dump.zst")} == {"main", "n8n"}
     assert deployed.play("backup", "-e", "backup_state=checked").stats["changed"] == 0

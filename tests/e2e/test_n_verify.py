@@ -9,6 +9,7 @@ The tests of this file build on each other: they collect what the runs said, and
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 import pytest
 from collection import GREEN, Collection, maker, printed, see
 from demo_stack import DEMO, ROOT, Stack, run
-from faults import Fault
+from faults import Fault, cloud
 from load import Load
 from verify_faults import stopped
 
@@ -25,6 +26,7 @@ FAULTS: list[tuple[str, Fault]] = [
     (subject, fault) for subject in SUBJECTS for fault in importlib.import_module(f"verify_faults.{subject}").FAULTS
 ]
 TASKS = 12  # of a whole verify, at most
+REAL = {"to": "+15005550006", "from": "+15005550010", "api_url": "https://api.twilio.test", "seconds": 3}
 BEFORE = "first_call.prerequisites.webhook"  # Twilio's own setting: preflight asks Twilio
 
 
@@ -36,6 +38,8 @@ def collection() -> Iterator[Collection]:
 
 
 def test_all_of_it_is_green_in_at_most_twelve_tasks(deployed: Stack, collection: Collection) -> None:
+    if not list((DEMO / "state/backups").glob("2*")):
+        assert deployed.play("backup").code == 0
     done = deployed.play("verify")
     assert done.code == 0, done.output
     record = deployed.record()
@@ -80,6 +84,21 @@ def test_what_is_wrong_is_printed_worst_first_and_nothing_waits_for_what_cannot_
     assert lines == sorted(lines, key=["fail", "unknown", "warn"].index)
     assert "compose.frontend.state" in printed(done.output) and "endpoint.frontend" in printed(done.output)
     assert sum(step["seconds"] for step in record["steps"]) < 60
+
+
+def test_twilio_makes_a_real_call_where_that_is_asked_for(deployed: Stack) -> None:
+    """Over the public door, by the number's own webhook; then once more while the line is busy."""
+    done = deployed.play("verify", "--tags", "verify_call", "-e", json.dumps({"verify_call_real": REAL}))
+    assert done.code == 0, done.output
+    checks = {check["id"]: check for check in deployed.record()["checks"]}
+    assert {check["status"] for name, check in checks.items() if name != "call.answer_makes_sense"} == {"pass"}
+    assert "(inbound) completed after" in checks["call.completed"]["evidence"]
+    assert "it left call_log id " in checks["call.completed"]["evidence"]
+    with cloud("twilio-busy"):
+        done = deployed.play("verify", "--tags", "verify_call", "-e", json.dumps({"verify_call_real": REAL}))
+    assert done.code != 0
+    assert "call.connected" in printed(done.output) and "the number was busy" in printed(done.output)
+    assert deployed.redis("SMEMBERS", "calls:active").strip() == ""
 
 
 def test_three_runs_leave_no_trace_while_calls_come_and_go(deployed: Stack) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -73,12 +74,12 @@ def calls(where: Path, fault: str = "", **more: t.Any) -> dict[str, t.Any]:
     }
 
 
-@pytest.fixture(scope="module", name="app")
-def _app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    where = tmp_path_factory.mktemp("call")
+@contextlib.contextmanager
+def application(where: Path, others: dict[str, t.Any], **top: t.Any) -> Iterator[Stack]:
+    """The stand-in's calls service, and one whose calls go wrong, with their Redis and Postgres."""
     (where / "tls").mkdir()
     made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=prosaas.test"]
-    made += ["-addext", "subjectAltName=DNS:prosaas.test", "-keyout", "tls.key", "-out", "tls.crt"]
+    made += ["-addext", "subjectAltName=DNS:prosaas.test,DNS:api.twilio.test", "-keyout", "tls.key", "-out", "tls.crt"]
     subprocess.run(made, cwd=where / "tls", check=True, capture_output=True)
     variables = {
         "PUBLIC_BASE_URL": "https://prosaas.test",
@@ -104,11 +105,20 @@ def _app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "migrate": migrate,
         "calls": calls(where),
         "poor-calls": calls(where, "poor_calls", tmpfs=["/app", "/app/server/recordings:ro"]),
-        "demanding": {"command": ["python3", "-c", DEMANDING], "volumes": [f"{where}/tls:/tls:ro"]},
     }
-    with stack("call", where, services) as started:
+    for name, more in others.items():
+        services[name] = {**services.get(name, {}), **more}
+    with stack("call", where, services, **top) as started:
         for service in ("calls", "poor-calls"):
             wait_for_port(Engine.connect().address(started.name, service), 443)
+        yield started
+
+
+@pytest.fixture(scope="module", name="app")
+def _app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    where = tmp_path_factory.mktemp("call")
+    demanding = {"command": ["python3", "-c", DEMANDING], "volumes": [f"{where}/tls:/tls:ro"]}
+    with application(where, {"demanding": demanding}) as started:
         yield started
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 import typing as t
 
 import pytest
@@ -13,6 +14,8 @@ import requests
 from conftest import ROOT, Cloud
 
 PROJECT = "https://api.supabase.test/v1/projects/wxkqjdmzrtvplhnbcyfe/database/backups"
+VERIFIED = "+15005550010"
+CALL = {"To": "+15005550007", "From": VERIFIED, "Twiml": "<Response><Say>Hello.</Say></Response>"}
 COMMITS = "https://api.github.test/repos/prosaas/prosaasil/commits"
 
 
@@ -112,6 +115,53 @@ def test_twilio_faults(cloud: Cloud) -> None:
         found = number(cloud)
     assert not found["voice_url"].startswith("https://prosaas.test/")
     assert (found["capabilities"]["voice"], found["status_callback"]) == (False, "")
+
+
+def ask(cloud: Cloud, path: str, **form: str) -> tuple[int, t.Any]:
+    """Post to Twilio, as a client that makes and ends calls does."""
+    own = f"AC{cloud.secret('twilio_account')}"
+    url = f"https://api.twilio.test/2010-04-01/Accounts/{own}{path}"
+    answer = requests.post(url, form, auth=(own, cloud.secret("twilio_token")), verify=str(cloud.ca), timeout=10)
+    return answer.status_code, answer.json()
+
+
+def ended(cloud: Cloud, call: str) -> dict[str, t.Any]:
+    until = time.monotonic() + 10
+    while (told := twilio(cloud, f"/Calls/{call}.json")[1])["end_time"] is None and time.monotonic() < until:
+        time.sleep(0.1)
+    return t.cast("dict[str, t.Any]", told)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"To": ""}, 21201),
+        ({"From": ""}, 21213),
+        ({"To": "5005550006"}, 21211),
+        ({"To": VERIFIED}, 21211),
+        ({"From": "anonymous"}, 21212),
+        ({"From": "+15005550011"}, 21210),
+        ({"Twiml": ""}, 21205),
+    ],
+)
+def test_twilio_refuses_a_call(cloud: Cloud, changes: dict[str, str], code: int) -> None:
+    status, answer = ask(cloud, "/Calls.json", **{**CALL, **changes})
+    assert (status, answer["code"]) == (400, code)
+
+
+def test_twilio_makes_calls(cloud: Cloud) -> None:
+    """To a number that nobody has; those that are answered: test_real_call.py."""
+    status, call = ask(cloud, "/Calls.json", **CALL)
+    assert (status, call["status"], call["direction"]) == (201, "queued", "outbound-api")
+    assert ended(cloud, call["sid"])["status"] == "no-answer"
+    assert ask(cloud, f"/Calls/{call['sid']}.json", Status="completed")[1]["code"] == 21220
+    assert twilio(cloud, f"/Calls.json?To=%2B{CALL['To'][1:]}")[1]["calls"][0]["sid"] == call["sid"]
+    assert twilio(cloud, "/Calls.json?To=%2B4930")[1]["calls"] == []
+    assert twilio(cloud, f"/Calls/CA{'0' * 32}.json")[1]["code"] == 20404
+    with cloud.fault("twilio-busy"):
+        assert ended(cloud, ask(cloud, "/Calls.json", **CALL)[1]["sid"])["status"] == "busy"
+    with cloud.fault("twilio-outage"):
+        assert (ask(cloud, "/Calls.json", **CALL)[0], twilio(cloud)[0]) == (503, 503)
 
 
 def test_supabase(cloud: Cloud) -> None:

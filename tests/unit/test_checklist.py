@@ -83,7 +83,7 @@ def _maker() -> t.Any:
     return maker
 
 
-@pytest.mark.parametrize("phase", ["preflight", "deploy", "verify", "first_call", "rollback"])
+@pytest.mark.parametrize("phase", ["preflight", "deploy", "verify", "first_call", "backup", "rollback"])
 def test_every_box_of_a_finished_phase_maps_to_checks_or_steps(boxes: list[Box], maker: t.Any, phase: str) -> None:
     proofs = maker.proofs(maker.settings())
     assert [box["id"] for box in boxes if box["phase"] == phase and not proofs.get(box["line"])] == []

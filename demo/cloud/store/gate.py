@@ -105,6 +105,7 @@ class Gate:
         self, face: str, store: Store, keys: dict[str, Key], control: Path, moto: Wsgi, api: Api | None = None
     ) -> None:
         self.face, self.store, self.keys, self.control, self.moto, self.api = face, store, keys, control, moto, api
+        self.uploads = (0, 0)  # while they break: since when, and how many came
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         request = Request(environ)
@@ -112,11 +113,23 @@ class Gate:
         self.store.bring_to(wanted_state(self.face, self.flavour(), faults))
         if "slow" in faults:
             time.sleep(float((self.control / f"{self.face}-slow").read_text(encoding="ascii")))
-        answer = self.answer(request, faults)
+        answer = self.broken(request) if "breaks" in faults else None
+        answer = answer or self.answer(request, faults)
         if answer is not None:
             request.get_data()  # a client still sends its body: closing on it would hide the answer from it
             return answer(environ, start_response)
         return self.pass_on(request, environ, start_response)
+
+    def broken(self, request: Request) -> Response | None:
+        """500 to every upload, once so many have passed since the fault was turned on."""
+        if request.method not in ("PUT", "POST"):
+            return None
+        control = self.control / f"{self.face}-breaks"
+        since = control.stat().st_mtime_ns
+        self.uploads = (since, self.uploads[1] + 1 if self.uploads[0] == since else 1)
+        if self.uploads[1] <= int(control.read_text(encoding="ascii")):
+            return None
+        return error_response(Refused(500, "InternalError", "We encountered an internal error."), with_body=True)
 
     def faults(self) -> set[str]:
         prefix = self.face + "-"

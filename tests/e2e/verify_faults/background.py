@@ -9,7 +9,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-from demo_stack import run
+from demo_stack import DEMO, run
 from faults import Fault, both
 
 from verify_faults import container, open_sessions, stopped
@@ -63,13 +63,25 @@ def stuck_lock() -> Iterator[None]:
         redis("DEL", lock)
 
 
+@contextlib.contextmanager
+def no_backups() -> Iterator[None]:
+    """Somebody has cleared up the disk."""
+    directory = DEMO / "state/backups"
+    aside = directory.with_name("backups-aside")
+    directory.rename(aside)
+    try:
+        yield
+    finally:
+        aside.rename(directory)
+
+
 FAULTS: list[Fault] = [
     Fault(
-        "the worker is stopped, jobs fail and wait, the scheduler's lock is stuck, and WhatsApp is logged out",
-        lambda: both(lambda: stopped("worker"), jobs_in_trouble, stuck_lock, logged_out),
+        "the worker is stopped, jobs fail and wait, the scheduler's lock is stuck, WhatsApp is logged out, the backups are gone",
+        lambda: both(lambda: stopped("worker"), jobs_in_trouble, stuck_lock, logged_out, no_backups),
         dict.fromkeys(
             ["queues.workers", "queues.waiting", "queues.failed", "scheduler.lock"]
-            + ["sessions.paired", "sessions.connected"],
+            + ["sessions.paired", "sessions.connected", "backup.newest"],
             "fail",
         ),
     ),

@@ -1,45 +1,41 @@
 # Copyright (c) 2026, the prosaas.ops authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Archives, the shelf of backups, and how both are judged: directories and tar are real, the engine is not needed."""
+"""The shelf of backups, how both it and what is on it are judged, and what of it goes: the engine is not needed."""
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
-import gzip
-import hashlib
 import json
 import os
-import resource
-import signal
+import subprocess
+import sys
+import time
 import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.prosaas.ops.plugins.module_utils import _archive, _backup, _volumes
-from ansible_collections.prosaas.ops.plugins.module_utils._backup import Volume, Wanted
-from ansible_collections.prosaas.ops.plugins.module_utils._compose import Project
+from ansible_collections.prosaas.ops.plugins.module_utils import _archive, _backup_judge, _backup_parts, _codec, _volumes
+from ansible_collections.prosaas.ops.plugins.module_utils._backup_judge import Limits
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError, Unreachable
-from ansible_collections.prosaas.ops.plugins.module_utils._shelf import FILE, VOLUME, Backup, Part, Shelf, to_prune
+from ansible_collections.prosaas.ops.plugins.module_utils._periods import Keep, kept
+from ansible_collections.prosaas.ops.plugins.module_utils._provenance import without_password
+from ansible_collections.prosaas.ops.plugins.module_utils._shelf import (
+    DATABASE,
+    VOLUME,
+    Backup,
+    Part,
+    Shelf,
+    new_id,
+    to_prune,
+)
 
-PROJECT = Project("app", Path("/opt/app"), ("docker-compose.yml",))
 NOW = datetime.datetime(2026, 11, 22, 12, tzinfo=datetime.timezone.utc)
 
 
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    source = tmp_path / "source"
-    (source / ".cache").mkdir(parents=True)
-    (source / "database.sqlite").write_bytes(os.urandom(100_000))
-    (source / ".cache" / "one").write_text("1", encoding="ascii")
-    (source / "link").symlink_to("database.sqlite")
-    return source
-
-
-def part(name: str = "data", size: int = 1000, members: int = 5, changed: int = 0) -> Part:
+def part(name: str = "data", size: int = 1000, members: int = 5, changed: int = 0, kind: str = VOLUME, **more: t.Any) -> Part:
     names = [f"f{number}" for number in range(changed)]
-    return Part(VOLUME, name, f"app_{name}", f"{name}_x.tar.gz", size, "0" * 64, members, changed=names)
+    return Part(kind, name, f"app_{name}", f"{name}_x", size, "0" * 64, raw_bytes=size, members=members, changed=names, **more)
 
 
 def backup(day: int, *parts: Part, project: str = "app") -> Backup:
@@ -50,97 +46,6 @@ def shelve(shelf: Shelf, made: Backup) -> None:
     draft = shelf.directory / f".{made.id}.partial"
     draft.mkdir(parents=True)
     shelf.publish(draft, made)
-
-
-# Archives
-
-
-def test_an_archive_is_what_was_packed(tree: Path, tmp_path: Path) -> None:
-    target = tmp_path / "data.tar.gz"
-    packed = _archive.pack(tree, target)
-    assert not target.exists(), "it has no name before it has been read back"
-    content = _archive.publish(packed)
-    assert content == (target.stat().st_size, packed.sha256, 5)
-    assert packed.changed == []
-    assert target.stat().st_mode & 0o777 == 0o600
-    assert set(os.listdir(tmp_path)) == {"source", "data.tar.gz"}
-
-
-@pytest.mark.parametrize("where", ["head", "middle", "checksum", "cut", "empty"])
-def test_a_damaged_archive_cannot_be_read_to_its_end(tree: Path, tmp_path: Path, where: str) -> None:
-    target = tmp_path / "data.tar.gz"
-    _archive.publish(_archive.pack(tree, target))
-    content = bytearray(target.read_bytes())
-    if where in ("cut", "empty"):
-        del content[0 if where == "empty" else -1 :]
-    else:
-        content[{"head": 1, "middle": len(content) // 2, "checksum": -8}[where]] ^= 0x10
-    target.write_bytes(content)
-    with pytest.raises(OpsError, match="cannot be read to its end"):
-        _archive.read_back(target)
-
-
-def test_an_archive_that_reads_back_differently_gets_no_name(tree: Path, tmp_path: Path) -> None:
-    target = tmp_path / "data.tar.gz"
-    packed = _archive.pack(tree, target)
-    (partial,) = tmp_path.glob(".data*")
-    partial.write_bytes(
-        gzip.compress(gzip.decompress(partial.read_bytes()), 1)
-    )  # a good archive, but not the one written
-    with pytest.raises(OpsError, match="reads back differently"):
-        _archive.publish(packed)
-    assert not target.exists()
-
-
-def test_an_archive_that_lacks_a_member_gets_no_name(tree: Path, tmp_path: Path) -> None:
-    packed = _archive.pack(tree, tmp_path / "data.tar.gz")
-    with pytest.raises(OpsError, match="has 5 members where the directory has 6"):
-        _archive.publish(dataclasses.replace(packed, members=6))
-
-
-def test_a_change_while_it_is_read_is_told(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    really = _archive._compress
-
-    def while_somebody_writes(*arguments: t.Any) -> tuple[int, str]:
-        (tree / "database.sqlite").write_bytes(b"new")
-        return really(*arguments)
-
-    monkeypatch.setattr(_archive, "_compress", while_somebody_writes)
-    packed = _archive.pack(tree, tmp_path / "data.tar.gz")
-    assert packed.changed == ["database.sqlite"]
-    _archive.publish(packed)
-
-
-def test_state_sees_what_a_time_stamp_hides(tree: Path) -> None:
-    file = tree / "database.sqlite"
-    before, stamp = _archive.state_of(tree), file.stat()
-    content = file.read_bytes()
-    file.write_bytes(bytes(reversed(content)))
-    os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    after = _archive.state_of(tree)
-    assert {name for name in before if before[name] != after[name]} == {"database.sqlite"}
-
-
-def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(OpsError, match="cannot be read: No such file or directory"):
-        _archive.pack(tmp_path / "nothing", tmp_path / "data.tar.gz")
-    assert os.listdir(tmp_path) == []
-
-
-def test_a_full_disk_is_one_sentence_and_leaves_nothing(tree: Path, tmp_path: Path) -> None:
-    """A limit on the size of files stands in for the disk; the kernel refuses the write in the same way."""
-    target = tmp_path / "out" / "data.tar.gz"
-    target.parent.mkdir()
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
-    try:
-        with pytest.raises(OpsError, match="could not be written to .*: File too large"):
-            _archive.pack(tree, target)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, ignored)
-    assert os.listdir(target.parent) == []
 
 
 # The shelf
@@ -166,6 +71,20 @@ def test_a_manifest_that_cannot_be_read_is_named(tmp_path: Path, content: str) -
     assert shelf.backups() == ([backup(1)], [odd.name])
 
 
+def test_a_backup_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """It was packed by gzip, and less was written down."""
+    directory = tmp_path / "20261120T020000Z"
+    directory.mkdir()
+    old = {"kind": "volume", "name": "data", "source": "app_data", "file": "data_x.tar.gz", "bytes": 5, "sha256": "a" * 64}
+    content = {"id": directory.name, "project": "app", "consistency": "live", "parts": [{**old, "members": 3}], "schema": 1}
+    (directory / "manifest.json").write_text(json.dumps(content), encoding="ascii")
+    ((read,), unreadable) = Shelf(tmp_path, "app").backups()
+    assert unreadable == []
+    assert (read.parts[0].codec, read.parts[0].members) == ("gzip", 3)
+    assert read.parts[0].is_made_of(_codec.Sums(5, "a" * 64, 99, "b" * 64))
+    assert not read.parts[0].is_made_of(_codec.Sums(5, "c" * 64, 99, "b" * 64))
+
+
 def test_a_draft_that_is_not_published_leaves_nothing(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path, "app")
     with shelf.draft() as (_id, draft):
@@ -180,11 +99,11 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
             pass
 
 
-def test_file_names_that_are_no_text_survive_in_a_manifest(tree: Path, tmp_path: Path) -> None:
+def test_file_names_that_are_no_text_survive_in_a_manifest(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path / "b", "app")
     odd = os.fsdecode(b"bad\xff\nname")
     before = part()
-    before.changed = [_archive._printable(odd)]
+    before.changed = [_archive.printable(odd)]
     shelve(shelf, backup(1, before))
     assert shelf.backups()[0][0].parts[0].changed == ["bad\\xff\nname"]
 
@@ -192,24 +111,47 @@ def test_file_names_that_are_no_text_survive_in_a_manifest(tree: Path, tmp_path:
 # Retention
 
 
-def ids(backups: list[Backup]) -> list[str]:
+def ids(backups: t.Iterable[Backup]) -> list[str]:
     return [each.id[6:8] for each in backups]
 
 
 def test_the_newest_stay() -> None:
-    kept = [backup(day) for day in (5, 4, 3, 2, 1)]
-    assert ids(to_prune(kept, 2)) == ["03", "02", "01"]
-    assert to_prune(kept[:2], 7) == []
+    made = [backup(day) for day in (5, 4, 3, 2, 1)]
+    assert ids(to_prune(made, Keep(last=2, daily=0, weekly=0, monthly=0))) == ["03", "02", "01"]
+    assert to_prune(made[:2], Keep()) == []
 
 
 def test_the_newest_quiet_one_stays_besides() -> None:
     moved = part(changed=1)
-    kept = [backup(5, moved), backup(4, moved), backup(3), backup(2), backup(1)]
-    assert ids(to_prune(kept, 2)) == ["02", "01"]
+    made = [backup(5, moved), backup(4, moved), backup(3), backup(2), backup(1)]
+    assert ids(to_prune(made, Keep(last=2, daily=0, weekly=0, monthly=0))) == ["02", "01"]
 
 
 def test_never_all_of_them() -> None:
-    assert ids(to_prune([backup(2), backup(1)], 0)) == ["01"]
+    assert ids(to_prune([backup(2), backup(1)], Keep(0, 0, 0, 0, 0))) == ["01"]
+
+
+def test_periods_keep_the_newest_of_each() -> None:
+    """Two a day for 70 days: three newest, seven days, four weeks, three months."""
+    start = datetime.datetime(2026, 9, 14, 2, tzinfo=datetime.timezone.utc)
+    times = [start + datetime.timedelta(hours=12 * number) for number in range(140)]
+    stay = sorted(kept(times, Keep(last=3, daily=7, weekly=4, monthly=3)))
+    days = [at.strftime("%m-%dT%H") for at in stay]
+    assert days[-8:] == ["11-16T14", "11-17T14", "11-18T14", "11-19T14", "11-20T14", "11-21T14", "11-22T02", "11-22T14"]
+    assert days[:-8] == ["09-30T14", "10-31T14", "11-01T14", "11-08T14", "11-15T14"]
+    assert kept(times, Keep(1, 0, 0, 0, 0)) == {times[-1]}
+
+
+def test_a_period_without_a_backup_does_not_count() -> None:
+    """Nothing for a month: the old ones do not go because of it."""
+    old = [datetime.datetime(2026, 10, day, tzinfo=datetime.timezone.utc) for day in range(1, 8)]
+    assert kept([*old, NOW], Keep(last=1, daily=7, weekly=0, monthly=0)) == {NOW, *old[-6:]}
+
+
+def test_ids_go_on_where_the_clock_does_not() -> None:
+    later = Backup("20990101T000000Z", "app")
+    assert new_id(later) == "20990101T000001Z"
+    assert new_id(Backup("20200101T000000Z", "app")) > "2026"
 
 
 # Judgement
@@ -218,14 +160,17 @@ def test_never_all_of_them() -> None:
 @pytest.mark.parametrize(
     ("seen", "required", "status", "says"),
     [
-        (part(), True, "pass", "data_x.tar.gz: 1 kB, 5 members"),
+        (part(), True, "pass", "data_x: 1 kB, 5 members"),
         (part(members=1), True, "fail", "the volume is empty"),
         (part(members=1), False, "warn", "the volume is empty"),
         (part(changed=3), True, "warn", "3 of them changed while they were read"),
+        (part(out=["x"]), True, "warn", "links lead out of the volume: x"),
+        (part(kind=DATABASE, rows={"public.a": 2, "public.b": 3}), True, "pass", "2 tables with 5 rows"),
+        (part(kind=DATABASE), True, "fail", "the database has no table"),
     ],
 )
-def test_an_archive(seen: Part, required: bool, status: str, says: str) -> None:
-    outcome = _backup.judge_part(seen, required)
+def test_a_part(seen: Part, required: bool, status: str, says: str) -> None:
+    outcome = _backup_judge.part(seen, required)
     assert outcome.status == status
     assert says in outcome.evidence
     assert bool(outcome.remedy) == (status != "pass")
@@ -239,59 +184,40 @@ def test_an_archive(seen: Part, required: bool, status: str, says: str) -> None:
         (None, [], "fail", "there is none"),
         (backup(22), ["20261122T030000Z"], "warn", "left out, their manifests cannot be read: 20261122T030000Z"),
         (None, ["20261122T030000Z"], "fail", "left out"),
+        (backup(23), [], "unknown", "14.0 h ahead of this host's clock"),
     ],
 )
 def test_the_age(newest: Backup | None, unreadable: list[str], status: str, says: str) -> None:
-    outcome = _backup.judge_age(newest, NOW, Wanted(PROJECT), unreadable)
+    outcome = _backup_judge.age(newest, NOW, Limits(), unreadable)
     assert outcome.status == status
     assert says in outcome.evidence
 
 
 @pytest.mark.parametrize(
-    ("size", "status"), [(1000, "pass"), (2000, "pass"), (800, "pass"), (799, "warn"), (0, "warn")]
+    ("size", "status"),
+    [(1000, "pass"), (2000, "pass"), (800, "pass"), (799, "warn"), (500, "warn"), (499, "fail"), (1, "fail")],
 )
 def test_the_size(size: int, status: str) -> None:
-    outcome = _backup.judge_size(backup(2, part(size=size)), backup(1), 20)
+    outcome = _backup_judge.sizes(backup(2, part(size=size)), backup(1), Limits())
     assert outcome.status == status
     assert "(before: 1 kB)" in outcome.evidence
 
 
 def test_the_size_of_something_new() -> None:
-    assert _backup.judge_size(backup(2, part("new")), backup(1), 20).status == "skip"
+    assert _backup_judge.sizes(backup(2, part("new")), backup(1), Limits()).status == "skip"
 
 
-def test_the_newest_backup_is_read_to_its_end(tree: Path, tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path / "b", "app")
-    shelf.directory.mkdir()
-    wanted = Wanted(PROJECT, (Volume("data", required=True), Volume("more")), (".env",), max_age_hours=1e6)
-    assert {check.status for check in _backup.judge(wanted, shelf).checks} == {"fail"}
-
-    with shelf.draft() as (backup_id, draft):
-        content = _archive.publish(_archive.pack(tree, draft / "data.tar.gz"))
-        (draft / ".env").write_text("A=1\n", encoding="ascii")
-        digest = hashlib.sha256(b"A=1\n").hexdigest()
-        parts = [
-            Part(VOLUME, "data", "app_data", "data.tar.gz", *content),
-            Part(FILE, ".env", "/x/.env", ".env", 4, digest),
-        ]
-        shelf.publish(draft, Backup(backup_id, "app", parts=parts))
-    judged = {check.id: check for check in _backup.judge(wanted, shelf).checks}
-    assert {key: check.status for key, check in judged.items()} == {
-        "backup.newest": "pass",
-        "backup.volume.data": "pass",
-        "backup.volume.more": "skip",
-        "backup.files": "pass",
-        "backup.size": "skip",
-    }
-    (shelf.path(backup_id) / ".env").write_text("A=2\n", encoding="ascii")
-    archive = shelf.path(backup_id) / "data.tar.gz"
-    archive.write_bytes(gzip.compress(gzip.decompress(archive.read_bytes()), 1))
-    judged = {check.id: check for check in _backup.judge(wanted, shelf).checks}
-    assert "is not what its manifest says" in judged["backup.volume.data"].evidence
-    assert judged["backup.files"].evidence == f"{backup_id} does not hold, or not unchanged: .env"
-    archive.unlink()
-    judged = {check.id: check for check in _backup.judge(wanted, shelf).checks}
-    assert "is not there" in judged["backup.volume.data"].evidence
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://user:token@github.com/a/b.git", "https://github.com/a/b.git"),
+        ("https://github.com/a/b.git", "https://github.com/a/b.git"),
+        ("git@github.com:a/b.git", "git@github.com:a/b.git"),
+        ("/srv/git/b.git", "/srv/git/b.git"),
+    ],
+)
+def test_a_manifest_holds_no_token_of_the_repository(url: str, told: str) -> None:
+    assert without_password(url) == told
 
 
 # Volumes, by the words of the engine
@@ -337,7 +263,7 @@ def test_a_volume_that_the_model_lacks() -> None:
         _volumes.locate("n8n_data", MODEL, lambda argv: pytest.fail("the engine must not be asked for a guessed name"))
 
 
-def test_every_stopped_container_is_started_again_though_one_cannot_be(tmp_path: Path) -> None:
+def test_every_held_container_goes_on_though_one_cannot(tmp_path: Path) -> None:
     calls = []
 
     def execute(argv: list[str]) -> tuple[int, str, str]:
@@ -349,18 +275,41 @@ def test_every_stopped_container_is_started_again_though_one_cannot_be(tmp_path:
 
     downtime: dict[str, float] = {}
     note = tmp_path / "note"
-    with pytest.raises(OpsError, match="Start by hand: docker start aaa"):
-        with _volumes.stopped(execute, "app", ["n8n"], 5, note, downtime):
-            assert json.loads(note.read_text()) == ["aaa", "ccc"]
+    hold = _volumes.Hold(_volumes.STOP, 5)
+    with pytest.raises(OpsError, match="By hand: docker start aaa"):
+        with _volumes.held(execute, "app", ["n8n"], hold, note, downtime):
+            assert json.loads(note.read_text()) == {"how": "stop", "containers": ["aaa", "ccc"]}
     assert calls[1:] == [["stop", "-t", "5", "aaa", "ccc"], ["start", "aaa"], ["start", "ccc"]]
     assert list(downtime) == ["n8n"]
+
+
+GUARDED = """
+import sys, time
+from ansible_collections.prosaas.ops.plugins.module_utils import _guardian
+with _guardian.watching([["touch", sys.argv[1]]]):
+    print("held", flush=True)
+    time.sleep(0 if sys.argv[2] == "well" else 60)
+"""
+
+
+@pytest.mark.parametrize("how", ["well", "killed"])
+def test_a_guardian_acts_when_its_process_is_killed_and_not_otherwise(tmp_path: Path, how: str) -> None:
+    mark = tmp_path / "mark"
+    argv = [sys.executable, "-c", GUARDED, str(mark), how]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout and process.stdout.readline() == b"held\n"
+        if how == "killed":
+            os.killpg(process.pid, 9)
+    deadline = time.monotonic() + (10 if how == "killed" else 0.5)
+    while not mark.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert mark.exists() == (how == "killed")
 
 
 def test_files_do_not_leave_their_directory(tmp_path: Path) -> None:
     (tmp_path / "app").mkdir()
     (tmp_path / "secret").write_text("x", encoding="ascii")
-    project = Project("app", tmp_path / "app", ())
     with pytest.raises(OpsError, match="leads out of its directory"):
-        _backup._read_files(Wanted(project, files=("../secret",)))
+        _backup_parts.read_files(tmp_path / "app", ["../secret"])
     with pytest.raises(OpsError, match=r"\.env: No such file or directory"):
-        _backup._read_files(Wanted(project, files=(".env",)))
+        _backup_parts.read_files(tmp_path / "app", [".env"])

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.prosaas.ops.plugins.module_utils import _first_call
+from ansible_collections.prosaas.ops.plugins.module_utils._call_slot import Seen
 from ansible_collections.prosaas.ops.plugins.module_utils._check import FAIL, PASS, UNKNOWN, Outcome
-from ansible_collections.prosaas.ops.plugins.module_utils._first_call import Seen
 from ansible_collections.prosaas.ops.plugins.module_utils._media_stream import Heard
 
 REFUSED = Seen(refusal=Outcome(FAIL, "answered 403 instead of 200", "Look."))

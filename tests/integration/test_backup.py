@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the prosaas.ops authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""volume_backup on real volumes: everything in them survives, a kill leaves nothing behind, services come back."""
+"""backup on real volumes: everything in them survives, a kill leaves nothing behind, services go on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tiny import LABELS, Stack, ansible, check, module, stack, status
+from tiny import IMAGE, LABELS, Stack, ansible, check, module, stack, status
 
 SECRET = "n8n-key-that-nobody-may-see"
 
@@ -52,7 +52,12 @@ SERVICES: dict[str, t.Any] = {
 # The engine's name of the volume shows neither the project's name nor the model's.
 N8N_VOLUME = f"opstest-backup-odd-{os.getpid()}"
 VOLUMES = {"n8n_data": {"name": N8N_VOLUME, "labels": LABELS}, "whatsapp_auth": {"labels": LABELS}}
-WANTED = [{"name": "n8n_data", "required": True, "stop": ["n8n"]}, {"name": "whatsapp_auth", "stop": ["other"]}]
+WANTED = [
+    {"name": "n8n_data", "required": True, "policy": "pause", "services": ["n8n"]},
+    {"name": "whatsapp_auth", "policy": "stop", "services": ["other"]},
+]
+LIVE = [{"name": one["name"], "required": True} for one in WANTED]
+KEEP = {"last": 1, "daily": 0, "weekly": 0, "monthly": 0}
 
 
 @pytest.fixture()
@@ -65,7 +70,8 @@ def project(tmp_path: Path) -> Iterator[Stack]:
 
 
 def options(project: Stack, **more: t.Any) -> dict[str, t.Any]:
-    own = {"backup_dir": str(shelf(project)), "volumes": WANTED, "files": [".env"]}
+    env_file = str(project.directory / ".env")
+    own = {"backup_dir": str(shelf(project)), "env_file": env_file, "volumes": WANTED, "files": [".env"]}
     return {**project.options, **own, **more}
 
 
@@ -74,7 +80,7 @@ def shelf(project: Stack) -> Path:
 
 
 def back_up(project: Stack, check_mode: bool = False, **more: t.Any) -> dict[str, t.Any]:
-    return module("volume_backup", check=check_mode, **options(project, **more))
+    return module("backup", check=check_mode, **options(project, **more))
 
 
 def docker(*arguments: str) -> str:
@@ -114,20 +120,21 @@ def names(directory: Path) -> list[str]:
 
 
 def test_everything_survives(project: Stack, tmp_path: Path) -> None:
-    made = ansible("volume_backup", **options(project, items={"backup.volume.*": [451, 453]}))
-    assert made["verdict"] == "pass", made["msg"]
+    made = ansible("backup", **options(project, items={"backup.volume.*": [451, 453]}))
+    assert made["verdict"] == "warn", made["msg"]
     assert made["changed"]
     assert status(made) == {
-        "backup.volume.n8n_data": "pass",
+        "backup.volume.n8n_data": "warn",
         "backup.volume.whatsapp_auth": "pass",
         "backup.files": "pass",
         "backup.size": "skip",
     }
+    assert "links lead out of the volume: absolute" in check(made, "backup.volume.n8n_data")["evidence"]
     assert check(made, "backup.volume.n8n_data")["item"] == [451, 453]
     assert names(shelf(project)) == [made["backup"]]
     directory = Path(made["path"])
-    archive = directory / f"n8n_data_{made['backup']}.tar.gz"
-    assert names(directory) == ["files", "manifest.json", archive.name, f"whatsapp_auth_{made['backup']}.tar.gz"]
+    archive = directory / f"n8n_data_{made['backup']}.tar.zst"
+    assert names(directory) == ["files", "manifest.json", archive.name, f"whatsapp_auth_{made['backup']}.tar.zst"]
     assert archive.stat().st_size < 1_000_000, "holes are not packed as zeros"
 
     # What is said about it is what the usual programs find.
@@ -135,14 +142,14 @@ def test_everything_survives(project: Stack, tmp_path: Path) -> None:
     part = next(each for each in manifest["parts"] if each["name"] == "n8n_data")
     assert part["source"] == N8N_VOLUME
     listed = subprocess.run(
-        ["tar", "-tzf", str(archive)], capture_output=True, text=True, check=True
+        ["tar", "--zstd", "-tf", str(archive)], capture_output=True, text=True, check=True
     ).stdout.splitlines()
     summed = subprocess.run(["sha256sum", str(archive)], capture_output=True, text=True, check=True).stdout.split()[0]
     assert (part["members"], part["sha256"], part["bytes"]) == (len(listed), summed, archive.stat().st_size)
 
     unpacked = tmp_path / "unpacked"
     unpacked.mkdir()
-    untar = ["tar", "--extract", "--gzip", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--acls"]
+    untar = ["tar", "--extract", "--zstd", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--acls"]
     subprocess.run([*untar, "--file", str(archive)], cwd=unpacked, check=True)
     assert described(unpacked) == described(mountpoint(N8N_VOLUME))
     assert (unpacked / "sparse").stat().st_blocks * 512 < 1_000_000
@@ -161,16 +168,16 @@ def test_check_mode_tells_and_does_nothing(project: Stack) -> None:
     assert not shelf(project).exists()
     assert not (project.directory / "state").exists()
 
-    first = back_up(project, keep=1)["backup"]
-    assert back_up(project, check_mode=True, keep=1)["pruned"] == [first]
+    first = back_up(project, keep=KEEP)["backup"]
+    assert back_up(project, check_mode=True, keep=KEEP)["pruned"] == [first]
     assert names(shelf(project)) == [first]
-    second = back_up(project, keep=1)
+    second = back_up(project, keep=KEEP)
     assert second["pruned"] == [first]
     assert names(shelf(project)) == [second["backup"]]
 
     (mountpoint(f"{project.name}_whatsapp_auth") / "creds.json").unlink()
     (mountpoint(N8N_VOLUME) / "sparse").unlink()
-    shrunk = back_up(project, keep=1, max_drop_percent=1)
+    shrunk = back_up(project, keep=KEEP, warn_drop_percent=1)
     assert status(shrunk)["backup.size"] == "warn"
     assert shrunk["pruned"] == []
     assert names(shelf(project)) == [second["backup"], shrunk["backup"]], "nothing goes while data may be missing"
@@ -184,11 +191,11 @@ def test_checked_only_looks_and_finds_damage(project: Stack) -> None:
 
     made = back_up(project)
     good = back_up(project, state="checked")
-    assert good["verdict"] == "pass", good["msg"]
+    assert good["verdict"] == "warn", good["msg"]
     assert (good["changed"], good["backup"]) == (False, made["backup"])
     assert check(back_up(project, state="checked", max_age_hours=0), "backup.newest")["status"] == "fail"
 
-    archive = Path(made["path"]) / f"n8n_data_{made['backup']}.tar.gz"
+    archive = Path(made["path"]) / f"n8n_data_{made['backup']}.tar.zst"
     content = bytearray(archive.read_bytes())
     content[len(content) // 2] ^= 1  # one bit of rot
     archive.write_bytes(content)
@@ -196,6 +203,7 @@ def test_checked_only_looks_and_finds_damage(project: Stack) -> None:
     assert rotten["failed"]
     assert status(rotten)["backup.volume.n8n_data"] == "fail"
     assert status(rotten)["backup.volume.whatsapp_auth"] == "pass"
+    assert back_up(project, state="recent")["verdict"] == "pass", "its age alone"
 
 
 def test_a_missing_volume_is_told_and_nothing_half_is_kept(project: Stack) -> None:
@@ -224,38 +232,71 @@ def test_an_engine_that_is_away_is_one_sentence(project: Stack, monkeypatch: pyt
     assert "systemctl start docker" in away["msg"]
 
 
+def write_on_and_on(project: Stack) -> None:
+    """Have the service write until it ends, or for ten seconds."""
+    project.compose("exec", "-d", "n8n", "timeout", "10", "sh", "-c", "while :; do echo x >>/data/busy; done")
+    deadline = time.monotonic() + 5
+    while not (mountpoint(N8N_VOLUME) / "busy").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_a_volume_that_is_written_to_is_a_warning(project: Stack) -> None:
-    project.compose("exec", "-d", "n8n", "sh", "-c", "while :; do date >>/data/plain; done")
-    live = back_up(project)
+    write_on_and_on(project)
+    live = back_up(project, volumes=LIVE)
     assert status(live)["backup.volume.n8n_data"] == "warn"
-    assert live["changed"] and not live.get("failed")
+    assert live["changed"] and not live.get("failed") and live["downtime"] == {}
     manifest = json.loads((Path(live["path"]) / "manifest.json").read_text())
     changed = next(part["changed"] for part in manifest["parts"] if part["name"] == "n8n_data")
-    assert "plain" in changed
+    assert "busy" in changed
 
 
-def test_stopped_for_the_copy_and_started_again(project: Stack) -> None:
+@pytest.mark.parametrize("policy", ["pause", "stop"])
+def test_held_for_the_copy_and_let_go_again(project: Stack, policy: str) -> None:
     before = project.container("n8n")
+    started = docker("inspect", "-f", "{{.State.StartedAt}}", before)
     untouched = docker("inspect", "-f", "{{.State.StartedAt}}", project.container("other"))
-    project.compose("exec", "-d", "n8n", "sh", "-c", "while :; do date >>/data/plain; done")
-    made = back_up(project, consistency="stopped", volumes=[WANTED[0], {"name": "whatsapp_auth"}])
+    (mountpoint(N8N_VOLUME) / "absolute").unlink()
+    write_on_and_on(project)
+    held = {"name": "n8n_data", "required": True, "policy": policy, "services": ["n8n"]}
+    made = back_up(project, volumes=[held, {"name": "whatsapp_auth"}], stop_timeout=1)
     assert made["verdict"] == "pass", made["msg"]
     assert list(made["downtime"]) == ["n8n"] and 0 < made["downtime"]["n8n"] < 60
-    assert "n8n was stopped for" in check(made, "backup.volume.n8n_data")["evidence"]
-    assert docker("inspect", "-f", "{{.State.Running}}", before) == "true"
+    assert f"n8n: {policy} for" in check(made, "backup.volume.n8n_data")["evidence"]
+    assert docker("inspect", "-f", "{{.State.Status}}", before) == "running"
+    assert (docker("inspect", "-f", "{{.State.StartedAt}}", before) == started) == (policy == "pause")
     assert docker("inspect", "-f", "{{.State.StartedAt}}", project.container("other")) == untouched
-
     assert back_up(project, state="checked")["downtime"] == {}, "it is told by the run that caused it"
 
-    project.compose("stop", "n8n")
-    assert "n8n" not in back_up(project, consistency="stopped")["downtime"]
-    assert docker("inspect", "-f", "{{.State.Running}}", before) == "false", "what did not run is not started"
+    project.compose("stop", "-t", "1", "n8n")
+    assert "n8n" not in back_up(project, volumes=[held])["downtime"]
+    assert docker("inspect", "-f", "{{.State.Status}}", before) == "exited", "what did not run is not started"
+
+
+def test_a_service_that_does_not_start_again_is_told(project: Stack, tmp_path: Path) -> None:
+    """What it mounts is gone: the engine cannot start the container, and no backup is kept that hides it."""
+    argv = ["docker", "run", "-d", "--rm=false", "--name", f"{project.name}-odd", "-v", f"{N8N_VOLUME}:/data"]
+    argv += ["--label", f"com.docker.compose.project={project.name}", "--label", "com.docker.compose.service=odd"]
+    argv += ["--label", "com.docker.compose.oneoff=False", "--label", "ops.prosaas.demo=true", "-v", f"{tmp_path}/gone:/gone", IMAGE]
+    (tmp_path / "gone").mkdir()
+    subprocess.run([*argv, "sleep", "infinity"], check=True, capture_output=True, timeout=60)
+    try:
+        held = {"name": "n8n_data", "policy": "stop", "services": ["odd"]}
+        (tmp_path / "gone").rmdir()
+        (tmp_path / "gone").write_text("", encoding="ascii")
+        failed = back_up(project, volumes=[held], stop_timeout=1)
+        assert failed["failed"]
+        assert "By hand: docker start" in failed["msg"]
+        assert names(shelf(project)) == []
+    finally:
+        docker("rm", "-f", f"{project.name}-odd")
 
 
 def packing(project: Stack) -> subprocess.Popen[bytes]:
     """Start the module without Ansible, as a process to be killed; return it in the middle of packing."""
-    arguments = {"ANSIBLE_MODULE_ARGS": options(project, consistency="stopped")}
-    argv = [sys.executable, "-m", "ansible_collections.prosaas.ops.plugins.modules.volume_backup"]
+    held = {"name": "n8n_data", "required": True, "policy": "stop", "services": ["n8n"]}
+    arguments = {"ANSIBLE_MODULE_ARGS": options(project, volumes=[held], stop_timeout=1, compression="gzip")}
+    argv = [sys.executable, "-m", "ansible_collections.prosaas.ops.plugins.modules.backup"]
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True)
     assert process.stdin
@@ -268,24 +309,37 @@ def packing(project: Stack) -> subprocess.Popen[bytes]:
     return process
 
 
+def is_running(container: str, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if docker("inspect", "-f", "{{.State.Status}}", container) == "running":
+            return True
+        time.sleep(0.1)
+    return False
+
+
 def test_killed_in_the_middle(project: Stack) -> None:
-    """kill -9 while the volume is packed: nothing has a final name, the next run clears up and starts the service."""
+    """kill -9 while the volume is packed: the service runs again by itself, and nothing has a final name."""
     first = back_up(project)
     project.compose("exec", "-T", "n8n", "sh", "-c", "head -c 80000000 /dev/urandom >/data/big")
     container = project.container("n8n")
     process = packing(project)
+    assert docker("inspect", "-f", "{{.State.Status}}", container) == "exited"
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert docker("inspect", "-f", "{{.State.Running}}", container) == "false"
+    assert is_running(container, 15), "its guardian has started it"
     (left,) = [name for name in names(shelf(project)) if name != first["backup"]]
     assert left.startswith(".") and left.endswith(".partial")
-    assert not list(shelf(project).glob(".*/*.tar.gz")), "not even inside it has anything a final name"
+    assert not list(shelf(project).glob(".*/[!.]*.tar.*")), "not even inside it has anything a final name"
     assert back_up(project, state="checked")["backup"] == first["backup"]
 
+    # Without a guardian, as after a power cut, the next run starts it.
+    docker("stop", "-t", "1", container)
+    assert (shelf(project) / left / "held.json").exists()
     (mountpoint(N8N_VOLUME) / "big").unlink()
     second = back_up(project)
     assert names(shelf(project)) == sorted([first["backup"], second["backup"]])
-    assert docker("inspect", "-f", "{{.State.Running}}", container) == "true"
+    assert is_running(container, 1)
 
 
 def test_told_to_stop_in_the_middle(project: Stack) -> None:
@@ -296,3 +350,39 @@ def test_told_to_stop_in_the_middle(project: Stack) -> None:
     assert process.wait(timeout=30) == 128 + signal.SIGTERM
     assert names(shelf(project)) == []
     assert docker("inspect", "-f", "{{.State.Running}}", project.container("n8n")) == "true"
+
+
+def test_two_at_once(project: Stack) -> None:
+    """The second is refused in one sentence, and the first is not disturbed."""
+    project.compose("exec", "-T", "n8n", "sh", "-c", "head -c 80000000 /dev/urandom >/data/big")
+    process = packing(project)
+    refused = back_up(project)
+    assert refused["failed"] and "is still working on this host" in refused["msg"]
+    assert process.wait(timeout=60) == 0
+    assert len(names(shelf(project))) == 1
+
+
+def test_a_key_that_is_not_the_volumes(project: Stack) -> None:
+    """Without its key a volume is worth nothing, so the backup is not kept for one."""
+    key = {"volume": "n8n_data", "file": "config", "field": "encryptionKey", "variable": "N8N_ENCRYPTION_KEY"}
+    config = mountpoint(N8N_VOLUME) / "config"
+    config.write_text(json.dumps({"encryptionKey": SECRET}), encoding="ascii")
+    assert status(back_up(project, keys=[key]))["backup.key.n8n_encryption_key"] == "pass"
+    for env, says in (("N8N_ENCRYPTION_KEY=another-key-of-the-tests\n", "is not the key"), ("A=1\n", "is not set")):
+        (project.directory / ".env").write_text(env, encoding="ascii")
+        failed = back_up(project, keys=[key])
+        assert failed["failed"] and says in check(failed, "backup.key.n8n_encryption_key")["evidence"]
+        assert SECRET not in str(failed)
+
+
+def test_single_files_that_services_mount_are_taken(tmp_path: Path) -> None:
+    secret = tmp_path / "elsewhere" / "account.json"
+    secret.parent.mkdir()
+    secret.write_text('{"type": "service_account"}', encoding="ascii")
+    services = {"n8n": {**SERVICES["n8n"], "volumes": ["n8n_data:/data", f"{secret}:/account.json:ro", ".:/all:ro"]}}
+    (tmp_path / "app").mkdir()
+    with stack("mounts", tmp_path / "app", services, volumes={"n8n_data": VOLUMES["n8n_data"]}) as running:
+        (running.directory / ".env").write_text("A=1\n", encoding="ascii")
+        made = back_up(running, volumes=[], mounted_files=True)
+        assert {part["name"] for part in made["parts"]} == {".env", str(secret)}
+        assert json.loads((Path(made["path"]) / "files" / str(secret).lstrip("/")).read_text())
