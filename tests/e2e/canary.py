@@ -33,7 +33,10 @@ def secrets() -> dict[str, str]:
     """Return the secrets of the demo by name: those of the application's variables, and those of its cloud."""
     policy = yaml.safe_load((ROOT / "roles/preflight/defaults/main/env.yml").read_text(encoding="utf-8"))
     kinds = {name: entry.get("type") for name, entry in policy["preflight_env_schema"].items()}
-    found = {path.name: path.read_text().strip() for path in (DEMO / "secrets").iterdir() if path.suffix != ".json"}
+    files = [path for path in (DEMO / "secrets").iterdir() if path.suffix != ".json"]
+    found = {path.name: path.read_text().strip() for path in files if path.suffix != ".env"}
+    for line in (line for path in files if path.suffix == ".env" for line in path.read_text().splitlines()):
+        found[line.partition("=")[0]] = line.partition("=")[2]
     for line in (PROJECT / ".env").read_text().splitlines():
         name, _equals, value = line.partition("=")
         if kinds.get(name) in SECRET_TYPES:

@@ -24,12 +24,11 @@ MODULES = sorted(path.stem for path in (ROOT / "plugins/modules").glob("*.py"))
 GREEN = [
     ("preflight", []),
     ("verify", []),
-    ("deploy", []),
     ("backup", []),
-    ("preflight", ["--check"]),
-    ("verify", ["--check"]),
+    ("restore", ["-e", "drill=true"]),
+    ("restore", ["-e", "parts=volume:whatsapp_auth,file:*", "-e", "restore_overwrite=true", "-e", "restore_deploy=false"]),
+    ("restore", ["-e", "restore_state=undone"]),
     ("deploy", ["--check", "-e", "commit=v1.1.0"]),
-    ("backup", ["--check"]),
     ("rollback", ["--check"]),
     ("deploy", ["-e", "commit=v1.2.0", "-e", "deploy_watch_window=2"]),
     ("rollback", ["-e", "reason=canary"]),
@@ -115,12 +114,13 @@ def test_when_the_environment_file_is_broken(runner: Runner, deployed: Stack) ->
         for text in broken.values():
             path.write_text(text)
             assert runner.play("playbooks/preflight.yml") != 0
-            runner.play("playbooks/verify.yml", "-e", "verify_health_deadline=5", "-e", "verify_health_window=1")
+        runner.play("playbooks/verify.yml", "-e", "verify_health_deadline=5", "-e", "verify_health_window=1")
+        runner.play("playbooks/backup.yml")
     finally:
         path.write_text(before)
 
 
-@pytest.mark.parametrize("playbook", ["preflight", "verify", "deploy", "backup"])
+@pytest.mark.parametrize("playbook", ["deploy", "backup"])
 def test_when_a_module_breaks_with_a_secret_in_hand(runner: Runner, playbook: str) -> None:
     crash = {"PYTHONPATH": str(ROOT / "tests/e2e/crash"), "CANARY_ENV_FILE": str(PROJECT / ".env")}
     assert runner.play(f"playbooks/{playbook}.yml", **crash) != 0

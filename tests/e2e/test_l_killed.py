@@ -76,6 +76,7 @@ def test_the_host_dies_while_it_switches(deployed: Stack, tmp_path: Path) -> Non
     kill_and_go_on(deployed, tmp_path / "log", random.Random(SEED), "switch", "main", "main", everything=True)
 
 
+@pytest.mark.soak
 def test_killed_while_it_verifies(deployed: Stack, tmp_path: Path) -> None:
     """The next run goes back to the commit that served before."""
     print(f"seed {SEED}")

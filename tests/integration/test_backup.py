@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import signal
 import stat
 import subprocess
@@ -292,16 +293,22 @@ def test_a_service_that_does_not_start_again_is_told(project: Stack, tmp_path: P
         docker("rm", "-f", f"{project.name}-odd")
 
 
-def packing(project: Stack) -> subprocess.Popen[bytes]:
-    """Start the module without Ansible, as a process to be killed; return it in the middle of packing."""
-    held = {"name": "n8n_data", "required": True, "policy": "stop", "services": ["n8n"]}
-    arguments = {"ANSIBLE_MODULE_ARGS": options(project, volumes=[held], stop_timeout=1, compression="gzip")}
+def begin(project: Stack, **more: t.Any) -> subprocess.Popen[bytes]:
+    """Start the module without Ansible, as a process to be killed."""
+    arguments = {"ANSIBLE_MODULE_ARGS": options(project, stop_timeout=1, **more)}
     argv = [sys.executable, "-m", "ansible_collections.prosaas.ops.plugins.modules.backup"]
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True)
     assert process.stdin
     process.stdin.write(json.dumps(arguments).encode())
     process.stdin.close()
+    return process
+
+
+def packing(project: Stack) -> subprocess.Popen[bytes]:
+    """Return a backup, to be killed, in the middle of packing a volume whose service is stopped."""
+    held = {"name": "n8n_data", "required": True, "policy": "stop", "services": ["n8n"]}
+    process = begin(project, volumes=[held], compression="gzip")
     deadline = time.monotonic() + 60
     while not any(path.stat().st_size > 1_000_000 for path in shelf(project).glob(".*/.n8n_data_*")):
         assert process.poll() is None and time.monotonic() < deadline, "it never began to pack"
@@ -386,3 +393,72 @@ def test_single_files_that_services_mount_are_taken(tmp_path: Path) -> None:
         made = back_up(running, volumes=[], mounted_files=True)
         assert {part["name"] for part in made["parts"]} == {".env", str(secret)}
         assert json.loads((Path(made["path"]) / "files" / str(secret).lstrip("/")).read_text())
+
+
+def test_a_full_disk(project: Stack) -> None:
+    """A file system of two megabytes: the older backup stays, nothing half does, and what was held goes on."""
+    first = back_up(project)
+    small = project.directory / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(small)], check=True, timeout=10)
+    try:
+        kept = back_up(project, backup_dir=str(small))
+        assert kept["changed"], kept["msg"]
+        project.compose("exec", "-T", "n8n", "sh", "-c", "head -c 8000000 /dev/urandom >/data/big")
+        failed = back_up(project, backup_dir=str(small))
+        assert failed["failed"] and "No space left on device" in failed["msg"], failed["msg"]
+        assert names(small) == [kept["backup"]]
+        assert back_up(project, state="checked", backup_dir=str(small))["backup"] == kept["backup"]
+        assert docker("inspect", "-f", "{{.State.Status}}", project.container("n8n")) == "running"
+    finally:
+        subprocess.run(["umount", str(small)], check=True, timeout=10)
+    assert names(shelf(project)) == [first["backup"]]
+
+
+def test_a_clock_that_was_set_back(project: Stack) -> None:
+    """A backup of the future: the next one comes after it all the same, and of its age nothing is known."""
+    made = back_up(project)["backup"]
+    future = "20990101T000000Z"
+    path = shelf(project) / future
+    (shelf(project) / made).rename(path)
+    manifest = json.loads((path / "manifest.json").read_text())
+    (path / "manifest.json").write_text(json.dumps({**manifest, "id": future}), encoding="ascii")
+    again = back_up(project, keep=KEEP)
+    assert again["backup"] == "20990101T000001Z"
+    assert again["pruned"] == [future], "the newest is the one that was made last"
+    recent = back_up(project, state="recent")
+    assert recent["failed"] and check(recent, "backup.newest")["status"] == "unknown"
+    assert "ahead of this host's clock" in recent["msg"] and "timedatectl" in recent["msg"]
+
+
+SEED = int(os.environ.get("KILLED_SEED") or random.randrange(1 << 32))
+TAKES = 3.0  # seconds of a backup of this project, about
+
+
+@pytest.mark.parametrize("number", [*range(3), *(pytest.param(more, marks=pytest.mark.soak) for more in range(3, 15))])
+def test_killed_at_any_moment(project: Stack, number: int) -> None:
+    """kill -9 of all that the run had started: older backups are whole, nothing half has a name, services run."""
+    print(f"seed {SEED}, number {number}")
+    draw = random.Random(SEED + number)
+    first = back_up(project)
+    project.compose("exec", "-T", "n8n", "sh", "-c", "head -c 60000000 /dev/urandom >/data/big")
+    containers = [project.container("n8n"), project.container("other")]
+    process = begin(project, compression=draw.choice(["zstd", "gzip"]))
+    time.sleep(draw.uniform(0.2, TAKES))
+    ended = process.poll() is not None
+    os.killpg(process.pid, signal.SIGKILL) if not ended else None
+    process.wait()
+    assert all(is_running(container, 20) for container in containers)
+    kept = [name for name in names(shelf(project)) if not name.startswith(".")]
+    assert kept[0] == first["backup"] and len(kept) <= 2
+    for name in kept:
+        checked = module("restore", check=True, **restore_options(project, name))
+        assert {row["status"] for row in checked["checks"]} == {"skip"}, "whole: it would be brought back"
+    again = back_up(project)
+    assert not again.get("failed"), again["msg"]
+    assert not [name for name in names(shelf(project)) if name.startswith(".")]
+
+
+def restore_options(project: Stack, backup: str) -> dict[str, t.Any]:
+    own = {"backup_dir": str(shelf(project)), "env_file": str(project.directory / ".env"), "backup": backup}
+    return {**project.options, **own, "overwrite": True, "links_out": "keep"}

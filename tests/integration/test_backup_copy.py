@@ -124,6 +124,7 @@ def test_a_file_that_this_host_has_damaged_is_not_copied(rig: Rig) -> None:
     assert len(json.loads(restic(rig, "snapshots", "--json"))) == 3  # those of the first copy alone
 
 
+@pytest.mark.soak
 def test_damage_in_the_place_is_found(rig: Rig) -> None:
     rig.back_up(FIRST, VOLUME)
     rig.copy()
@@ -190,6 +191,7 @@ def test_a_run_that_is_killed_leaves_no_copy_and_no_lock(rig: Rig) -> None:
     assert restic(rig, "list", "locks", "--no-lock") == ""
 
 
+@pytest.mark.soak
 def test_a_lock_of_a_dead_process_is_taken_away_and_a_living_one_is_waited_for(rig: Rig) -> None:
     rig.back_up(FIRST, VOLUME)
     rig.copy()
@@ -227,6 +229,7 @@ def test_a_lock_of_a_dead_process_is_taken_away_and_a_living_one_is_waited_for(r
     assert status(rig.copy())["copy.here.lock"] == "pass" and restic(rig, "list", "locks", "--no-lock") == ""
 
 
+@pytest.mark.soak
 def test_no_secret_is_among_arguments(rig: Rig) -> None:
     keys = rig.directory / "keys.env"
     keys.write_text("".join(f"{name}={value}\n" for name, value in KEYS.items()), encoding="ascii")

@@ -99,11 +99,13 @@ def test_keys_that_the_store_does_not_know_are_told_from_a_repository_that_is_no
     assert "There is no restic repository" in check(absent, "copy.here.reached")["evidence"]
 
 
+@pytest.mark.soak
 def test_plain_objects_in_a_bucket(rig: Rig, cloud: Cloud, bucket: str) -> None:
     at(rig, cloud, "s3", bucket, kind="s3")
     plain(rig, None)
 
 
+@pytest.mark.soak
 def test_plain_objects_when_the_store_breaks_half_way(rig: Rig, cloud: Cloud, bucket: str) -> None:
     at(rig, cloud, "s3", bucket, kind="s3", unencrypted="accepted")
     rig.back_up(FIRST, VOLUME)
@@ -118,6 +120,7 @@ def test_plain_objects_when_the_store_breaks_half_way(rig: Rig, cloud: Cloud, bu
     assert rig.copy()["verdict"] == "pass" and rig.listed() == [SECOND, FIRST]
 
 
+@pytest.mark.soak
 def test_a_lock_rule_over_restics_locks_is_found(rig: Rig, cloud: Cloud, tmp_path: Path) -> None:
     """R2 answers deletes of locked objects with an error, so restic cannot take its locks away."""
     at(rig, cloud, "r2", cloud.bucket)

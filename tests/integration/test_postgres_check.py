@@ -123,6 +123,7 @@ def test_each_url_is_a_connection_and_two_that_lead_to_one_place_are_asked_once(
         (url(options="sslmode=verify-full&sslrootcert=/etc/hostname"), "has no CA certificate"),
         (url(options="sslmode=require&pgbouncer=true"), "no URL that libpq can read"),
     ],
+    ids=lambda text: text.replace(CUSTOMER, "customer"),  # each process has one of its own
 )
 def test_a_wrong_url_is_told_apart_and_the_rest_is_not_known(look: Look, wrong: str, word: str) -> None:
     result = look(variables={"DATABASE_URL": wrong}, readings=[READING])

@@ -15,7 +15,13 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.prosaas.ops.plugins.module_utils import _archive, _backup_judge, _backup_parts, _codec, _volumes
+from ansible_collections.prosaas.ops.plugins.module_utils import (
+    _archive,
+    _backup_judge,
+    _backup_parts,
+    _codec,
+    _volumes,
+)
 from ansible_collections.prosaas.ops.plugins.module_utils._backup_judge import Limits
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError, Unreachable
 from ansible_collections.prosaas.ops.plugins.module_utils._periods import Keep, kept
