@@ -56,3 +56,30 @@ options:
     type: path
     default: ''
 """
+
+    KEYS = r"""
+options:
+  keys:
+    description:
+      - Keys without which a volume is worth nothing. Each is compared with the variable that is kept beside the volume.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      volume:
+        description: Name of the volume in the Compose model.
+        type: str
+        required: true
+      file:
+        description: JSON file in it.
+        type: str
+        required: true
+      field:
+        description: Field of that file that holds the key.
+        type: str
+        required: true
+      variable:
+        description: Variable with the same key.
+        type: str
+        required: true
+"""

@@ -33,6 +33,13 @@ from ._volumes import PAUSE, STOP, Hold
 
 SNAPSHOT, LIVE = "snapshot", "live"
 POLICIES = (PAUSE, STOP, SNAPSHOT, LIVE)
+KEYS: dict[str, t.Any] = {
+    "type": "list",
+    "elements": "dict",
+    "default": [],
+    "no_log": False,  # names of variables and fields, no keys
+    "options": {name: {"type": "str", "required": True} for name in ("volume", "file", "field", "variable")},
+}
 FAIL_THEN, LIVE_THEN, HOLD_THEN = "fail", "live", "hold"
 STOPPED_NOTE = "held.json"  # in a draft: the containers that must go on, should this process be killed
 _CALM = 1.0  # seconds between two looks at the calls

@@ -23,6 +23,7 @@ from ._logs import lines
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
 NUMBER = "com.docker.compose.container-number"
+VOLUME = "com.docker.compose.volume"
 ONE_OFF = "com.docker.compose.oneoff"
 WORKING_DIR = "com.docker.compose.project.working_dir"
 CONFIG_HASH = "com.docker.compose.config-hash"

@@ -19,9 +19,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import _archive, _codec, _dotenv, _engine, _pg_counts, _pg_restore, _store, _volumes
+from . import _archive, _codec, _dotenv, _pg_counts, _pg_restore, _store, _volumes
 from ._backup_parts import Database
-from ._compose import Execute, Project, explain
+from ._compose import Execute, Project
 from ._errors import OpsError
 from ._pg_counts import Counts
 from ._pg_tools import Tools
@@ -136,9 +136,11 @@ class VolumePiece:
         if directory is not None:
             shutil.rmtree(self._beside(directory, "before"), ignore_errors=True)
 
+    def _declared(self) -> Mapping[str, t.Any]:
+        return (self.place.model().get("volumes") or {}).get(self.part.name) or {}
+
     def _name(self) -> str:
-        declared = (self.place.model().get("volumes") or {}).get(self.part.name)
-        return str(declared["name"]) if declared else self.part.source
+        return str(self._declared().get("name") or self.part.source)
 
     def _directory(self, make: bool) -> Path | None:
         """Return the directory of the volume; one that is not there is made as Compose would make it, or is ``None``."""
@@ -149,11 +151,7 @@ class VolumePiece:
         except _volumes.Absent:
             if not make:
                 return None
-            labels = {_engine.PROJECT: self.place.project.name, "com.docker.compose.volume": self.part.name}
-            words = [word for label, value in labels.items() for word in ("--label", f"{label}={value}")]
-            rc, _out, err = self.place.execute(["docker", "volume", "create", *words, name])
-            if rc:
-                raise explain("docker volume create", err, "") from None
+            _volumes.create(name, self.part.name, self.place.project.name, self._declared(), self.place.execute)
             directory = _volumes.locate(self.part.name, model, self.place.execute)[1]
         if os.path.ismount(directory):
             raise OpsError(

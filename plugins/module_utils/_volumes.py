@@ -85,6 +85,22 @@ def locate(
     return name, directory
 
 
+def create(name: str, key: str, project: str, declared: Mapping[str, t.Any], execute: Execute) -> None:
+    """Make a volume as Compose makes it from its model, labels included, so that Compose takes it for its own.
+
+    Args:
+        key: its name in the model.
+        declared: what the model says of it.
+    """
+    labels = {**(declared.get("labels") or {}), _engine.PROJECT: project, _engine.VOLUME: key}
+    argv = ["docker", "volume", "create", "--driver", str(declared.get("driver") or "local")]
+    argv += [word for label, value in labels.items() for word in ("--label", f"{label}={value}")]
+    argv += [word for option, value in (declared.get("driver_opts") or {}).items() for word in ("--opt", f"{option}={value}")]
+    rc, _out, err = execute([*argv, name])
+    if rc:
+        raise explain("docker volume create", err, "")
+
+
 @contextmanager
 def held(
     execute: Execute, project: str, services: Sequence[str], hold: Hold, note: Path, downtime: dict[str, float]

@@ -27,6 +27,7 @@ extends_documentation_fragment:
   - prosaas.ops._backup.shelf
   - prosaas.ops._backup.programs
   - prosaas.ops._backup.databases
+  - prosaas.ops._backup.keys
 attributes:
   check_mode:
     support: full
@@ -126,30 +127,6 @@ options:
         V(region) and V(prefix).
     type: dict
     default: {}
-  keys:
-    description:
-      - Keys without which a volume is worth nothing. Each is compared with the variable of O(env_file) that is kept
-        beside the volume.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      volume:
-        description: Name of the volume in the Compose model.
-        type: str
-        required: true
-      file:
-        description: JSON file in it.
-        type: str
-        required: true
-      field:
-        description: Field of that file that holds the key.
-        type: str
-        required: true
-      variable:
-        description: Variable with the same key.
-        type: str
-        required: true
   compression:
     description: How parts are compressed; V(auto) is zstd where the program is there, and gzip elsewhere.
     type: str
@@ -342,13 +319,7 @@ OPTIONS: dict[str, t.Any] = {
     **_pg_options.DATABASES,
     **_pg_options.OPTIONS,
     "buckets": {"type": "dict", "default": {}},
-    "keys": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "no_log": False,
-        "options": {name: {"type": "str", "required": True} for name in ("volume", "file", "field", "variable")},
-    },
+    "keys": _backup_parts.KEYS,
     "compression": {"type": "str", "choices": [AUTO, *CODECS], "default": AUTO},
     "keep": KEEP,
     "max_age_hours": {"type": "float", "default": 25},

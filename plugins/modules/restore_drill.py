@@ -19,6 +19,7 @@ description:
 extends_documentation_fragment:
   - prosaas.ops._shared
   - prosaas.ops._backup.shelf
+  - prosaas.ops._backup.keys
 attributes:
   check_mode:
     support: full
@@ -44,28 +45,6 @@ options:
       - It is never pulled. Without one the checks of databases are V(unknown).
     type: str
     default: ''
-  keys:
-    description: Keys that must fit the volumes, as in M(prosaas.ops.backup).
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      volume:
-        description: Name of the volume in the Compose model.
-        type: str
-        required: true
-      file:
-        description: JSON file in it.
-        type: str
-        required: true
-      field:
-        description: Field of that file that holds the key.
-        type: str
-        required: true
-      variable:
-        description: Variable with the same key.
-        type: str
-        required: true
   env_name:
     description: Name of the environment file among the files of the backup.
     type: str
@@ -125,7 +104,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.prosaas.ops.plugins.module_utils import _drill, _recovery
-from ansible_collections.prosaas.ops.plugins.module_utils._backup_parts import Key
+from ansible_collections.prosaas.ops.plugins.module_utils._backup_parts import KEYS, Key
 from ansible_collections.prosaas.ops.plugins.module_utils._check import Report
 from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, run_module
 from ansible_collections.prosaas.ops.plugins.module_utils._shelf import Shelf
@@ -135,13 +114,7 @@ OPTIONS: dict[str, t.Any] = {
     "backup_dir": {"type": "path", "required": True},
     "backup": {"type": "str", "default": ""},
     "image": {"type": "str", "default": ""},
-    "keys": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "no_log": False,
-        "options": {name: {"type": "str", "required": True} for name in ("volume", "file", "field", "variable")},
-    },
+    "keys": KEYS,
     "env_name": {"type": "str", "default": ".env"},
     "max_seconds": {"type": "float", "default": 0},
 }

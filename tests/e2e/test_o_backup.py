@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the prosaas.ops authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A backup of the whole stack while it is called, and its way back to a host that has lost everything.
+"""A backup of the whole stack while it is called, and its way back to a host that has lost everything (trap 26).
 
 The tests of this file build on each other.
 """
@@ -125,13 +125,14 @@ def test_a_part_comes_back_and_the_rest_goes_on(deployed: Stack) -> None:
 
 
 def test_a_host_that_has_lost_everything_gets_it_back(deployed: Stack) -> None:
+    """From the copy in the cloud: what was on the host went with it."""
     served, kept = deployed.served(), {name: (PROJECT / name).read_bytes() for name in LOST}
     deployed.play("backup", "-e", RECORDINGS)
     before = ({name: tree(mountpoint(name)) for name in VOLUMES}, {name: rows(name) for name in ("prosaas", "n8n")})
     lose_everything()
     assert deployed.ids() == {}
 
-    done = deployed.play("restore")
+    done = deployed.play("restore", "-e", "restore_from=cloud")
     assert done.code == 0, done.output
     record = deployed.record()
     assert record["outcome"] == "restored"
@@ -150,7 +151,7 @@ def test_a_host_that_has_lost_everything_gets_it_back(deployed: Stack) -> None:
 
 
 def lose_everything() -> None:
-    """The host is empty: no container, volume, setting, certificate or release; the databases are dropped."""
+    """The host is empty: no container, volume, setting, certificate, release or backup; the databases are dropped."""
     compose = ["docker", "compose", "-f", "docker-compose.yml", "-f", "docker-compose.prod.yml"]
     subprocess.run([*compose, "down", "-v"], cwd=PROJECT, check=True, capture_output=True, timeout=180)
     for name in LOST:
@@ -161,6 +162,6 @@ def lose_everything() -> None:
     run(*SERVER, "-d", "postgres", "-c", "CREATE DATABASE prosaas OWNER prosaas")
     run(*SERVER, "-d", "postgres", "-c", "ALTER ROLE n8n CREATEDB")
     for path in STATE.iterdir():
-        if path.name in ("runtime", "backups"):
+        if path.name == "runtime":
             continue
         shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -102,12 +102,16 @@ def test_an_empty_host_gets_everything(project: Stack) -> None:
     """The volumes are made as Compose makes them, so that it takes them for its own."""
     good = described(mountpoint(N8N_VOLUME))
     back_up(project)
+    labels = docker("volume", "inspect", "-f", "{{json .Labels}}", N8N_VOLUME)
     project.compose("down", "-v")
     docker("volume", "rm", "-f", N8N_VOLUME)
     (project.directory / ".env").unlink()
     done = restore(project)
     assert done["verdict"] == "pass", done["msg"]
     assert done["replaces"] == []
+    again = json.loads(docker("volume", "inspect", "-f", "{{json .Labels}}", N8N_VOLUME))
+    told = ("com.docker.compose.version", "com.docker.compose.config-hash")  # Compose's own, of the moment
+    assert again == {name: value for name, value in json.loads(labels).items() if name not in told}
     assert described(mountpoint(N8N_VOLUME)) == good
     restore(project, state="settled")
     argv = ["docker", "compose", "-p", project.name, "up", "-d"]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the prosaas.ops authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Each trap of docs/application.md that verification could fall into is named by the test that shows that it does not."""
+"""Each trap of docs/application.md that verification or a backup could fall into is named by the test that shows that it does not."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 TESTS = Path(__file__).resolve().parents[1]
 OF_VERIFY = [*range(1, 16), 20, 28, 29, 30]
+OF_BACKUPS = [26]
 NAMED = re.compile(r"\btraps? (\d+(?:(?:, | and )\d+)*)")
 
 
@@ -21,6 +22,6 @@ def _named() -> set[int]:
     return {int(number) for numbers in NAMED.findall(text) for number in re.findall(r"\d+", numbers)}
 
 
-@pytest.mark.parametrize("trap", OF_VERIFY)
+@pytest.mark.parametrize("trap", [*OF_VERIFY, *OF_BACKUPS])
 def test_trap_is_named_by_a_test(named: set[int], trap: int) -> None:
     assert trap in named
