@@ -19,12 +19,12 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from . import _backup, _backup_judge, _journal, _store
+from . import _backup, _backup_judge, _engine, _journal, _store
 from ._calls import Calls
 from ._check import FAIL, PASS, SKIP, Check, Outcome, Report, timed
 from ._compose import Compose, Execute, Project, explain
 from ._errors import OpsError
-from ._recovery_parts import ORDER, PIECES, Piece, Place
+from ._recovery_parts import ORDER, PIECES, Piece, Place, VolumePiece
 from ._shelf import DATABASE, FILE, VOLUME, Backup, Part, Shelf
 
 _ALL = "*"
@@ -40,7 +40,7 @@ class Recovery:
         told: the backup, as people read it.
         parts: the manifest's parts that are to be back, in order: the backup itself may be gone when they are let go of.
         back: labels of those that are (``volume n8n_data``).
-        stopped: services that were stopped for it; ``None`` before that.
+        stopped: services that were stopped for it.
     """
 
     id: str
@@ -49,7 +49,7 @@ class Recovery:
     told: dict[str, t.Any] = field(default_factory=dict)
     parts: list[dict[str, t.Any]] = field(default_factory=list)
     back: list[str] = field(default_factory=list)
-    stopped: list[str] | None = None
+    stopped: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,12 @@ def restore(asked: Asked, shelf: Shelf, place: Place, ledger: Ledger, dry: bool,
         )
     if dry:
         return Report([_foretold(piece.part, replaced) for piece in pieces], facts, changed=True)
-    recovery.parts, recovery.told = [asdict(piece.part) for piece in pieces], _told(backup)
+    # A second run may ask for other parts: those of the first are to be settled or undone all the same.
+    asked_before = [one for one in recovery.parts if not any(Part(**one).label == piece.part.label for piece in pieces)]
+    recovery.parts = sorted(
+        [*asked_before, *(asdict(piece.part) for piece in pieces)], key=lambda one: ORDER.index(one["kind"])
+    )
+    recovery.told = _told(backup)
     return _put_all(asked, pieces, place, ledger, recovery, facts, say)
 
 
@@ -165,9 +170,11 @@ def _put_all(
     _refuse_live_calls(asked, pieces)
     ledger.write(recovery)
     checks: list[Check] = []
+    stopped = False
     for number, piece in enumerate(pieces):
-        if piece.part.kind in (VOLUME, DATABASE) and recovery.stopped is None:
-            recovery.stopped = _stop(asked, pieces, place, say)
+        if piece.part.kind in (VOLUME, DATABASE) and not stopped:  # the files are back by now
+            recovery.stopped = sorted({*recovery.stopped, *_stop(asked, pieces, place, say)})
+            stopped = True
             ledger.write(recovery)
         say(f"restoring {piece.part.label} ({number + 1} of {len(pieces)})")
         new = piece.part.label not in recovery.back
@@ -181,7 +188,7 @@ def _put_all(
         if new:
             recovery.back.append(piece.part.label)
         ledger.write(recovery)
-    facts["stopped"] = recovery.stopped or []
+    facts["stopped"] = recovery.stopped
     return Report(checks, facts, changed=True, diff=_diff(recovery))
 
 
@@ -193,17 +200,18 @@ def _put(piece: Piece, overwrite: bool) -> Outcome:
     return Outcome(PASS, piece.put())
 
 
-def undo(shelf: Shelf, place: Place, ledger: Ledger, dry: bool, say: Callable[[str], None]) -> Report:
-    """Put back all that was there before the restore."""
-    return _finish(shelf, place, ledger, dry, "undone", lambda piece: piece.undo(), say, reverse=True)
+def undo(asked: Asked, shelf: Shelf, place: Place, ledger: Ledger, dry: bool, say: Callable[[str], None]) -> Report:
+    """Put back all that was there before the restore, what uses it stopped."""
+    return _finish(asked, shelf, place, ledger, dry, "undone", lambda piece: piece.undo(), say, reverse=True)
 
 
-def settle(shelf: Shelf, place: Place, ledger: Ledger, dry: bool, say: Callable[[str], None]) -> Report:
+def settle(asked: Asked, shelf: Shelf, place: Place, ledger: Ledger, dry: bool, say: Callable[[str], None]) -> Report:
     """Let go of what was there before the restore: there is no way back after that."""
-    return _finish(shelf, place, ledger, dry, "settled", lambda piece: piece.settle(), say)
+    return _finish(asked, shelf, place, ledger, dry, "settled", lambda piece: piece.settle(), say)
 
 
 def _finish(
+    asked: Asked,
     shelf: Shelf,
     place: Place,
     ledger: Ledger,
@@ -219,9 +227,11 @@ def _finish(
     place = replace(place, stored=shelf.path(recovery.backup), kept=ledger.directory, id=recovery.id)
     pieces = [PIECES[part.kind](part, place) for part in (Part(**one) for one in recovery.parts)]
     names = ", ".join(piece.part.label for piece in pieces)
-    facts = {"backup": recovery.told, "restore": recovery.id, "stopped": recovery.stopped or []}
+    facts: dict[str, t.Any] = {"backup": recovery.told, "restore": recovery.id, "stopped": recovery.stopped}
     if dry:
         return Report(facts={**facts, "msg": f"{how}: {names}"}, changed=True)
+    if reverse:
+        facts["stopped"] = sorted({*facts["stopped"], *_stop(asked, pieces, place, say)})
     # Files last on the way back: they say where the databases are.
     for piece in reversed(pieces) if reverse else pieces:
         say(f"{piece.part.label}: {how}")
@@ -261,33 +271,35 @@ def _refuse_live_calls(asked: Asked, pieces: Sequence[Piece]) -> None:
     # An application that does not run has no calls to lose.
     if calls.known and calls.live:
         raise OpsError(
-            f"Services would be stopped, but {calls.told}.", "Wait for their end, or restore with -e restore_calls={}"
+            f"Services would be stopped, but {calls.told}.", "Wait for their end, or restore with -e '{\"restore_calls\": {}}'"
         )
 
 
 def _stop(asked: Asked, pieces: Sequence[Piece], place: Place, say: Callable[[str], None]) -> list[str]:
-    """Stop what uses the restored parts; return the services that ran."""
-    model = place.model()
-    volumes = {piece.part.name for piece in pieces if piece.part.kind == VOLUME}
-    databases = any(piece.part.kind == DATABASE for piece in pieces)
-    users = {
-        name
-        for name, service in model["services"].items()
-        if any(mount.get("source") in volumes for mount in service.get("volumes") or ())
-        or (databases and (not asked.stops or name in asked.stops))
-    }
-    argv = ["docker", "ps", "--filter", f"label=com.docker.compose.project={place.project.name}"]
-    rc, out, err = place.execute([*argv, "--format", '{{.ID}} {{.Label "com.docker.compose.service"}}'])
-    if rc:
-        raise explain("docker ps", err, "")
-    running = dict(line.split(" ", 1) for line in out.splitlines())
-    chosen = {container: service for container, service in running.items() if service in users}
-    if chosen:
-        say(f"stopping {', '.join(sorted(set(chosen.values())))}")
-        rc, _out, err = place.execute(["docker", "stop", "-t", str(asked.stop_timeout), *chosen])
+    """Stop what uses the parts; return the services that ran."""
+    users: dict[str, str] = {}
+    for piece in pieces:
+        if isinstance(piece, VolumePiece):
+            users.update(_running(place, f"volume={piece.name()}"))
+    if any(piece.part.kind == DATABASE for piece in pieces):
+        running = _running(place, f"label={_engine.PROJECT}={place.project.name}")
+        users.update({one: service for one, service in running.items() if not asked.stops or service in asked.stops})
+    services = sorted(set(users.values()))
+    if users:
+        say(f"stopping {', '.join(services)}")
+        rc, _out, err = place.execute(["docker", "stop", "-t", str(asked.stop_timeout), *users])
         if rc:
             raise explain("docker stop", err, "")
-    return sorted(set(chosen.values()))
+    return services
+
+
+def _running(place: Place, which: str) -> dict[str, str]:
+    """Return the running containers that a filter finds, each with its service."""
+    told = f'{{{{.ID}}}} {{{{.Label "{_engine.SERVICE}"}}}}'
+    rc, out, err = place.execute(["docker", "ps", "--filter", which, "--format", told])
+    if rc:
+        raise explain("docker ps", err, "")
+    return {line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in out.splitlines()}
 
 
 def model_of(project: Project, execute: Execute) -> dict[str, t.Any]:

@@ -90,7 +90,7 @@ class VolumePiece:
         if directory is None or self._beside(directory).exists():  # a killed restore has moved it aside
             return ""
         entries = len(os.listdir(directory))
-        return f"the volume {self._name()} with {entries} entries at its top" if entries else ""
+        return f"the volume {self.name()} with {entries} entries at its top" if entries else ""
 
     def put(self) -> str:
         if self.part.out and self.place.links_out != KEEP:
@@ -117,7 +117,7 @@ class VolumePiece:
             os.rename(directory, before)
         os.rename(new, directory)
         _store.sync_dir(directory.parent)
-        return f"{self.part.members} members in the volume {self._name()}"
+        return f"{self.part.members} members in the volume {self.name()}"
 
     def undo(self) -> None:
         directory = self._directory(make=False)
@@ -139,12 +139,13 @@ class VolumePiece:
     def _declared(self) -> Mapping[str, t.Any]:
         return (self.place.model().get("volumes") or {}).get(self.part.name) or {}
 
-    def _name(self) -> str:
+    def name(self) -> str:
+        """Return the volume's name on the engine: the model's, or the one that it had."""
         return str(self._declared().get("name") or self.part.source)
 
     def _directory(self, make: bool) -> Path | None:
         """Return the directory of the volume; one that is not there is made as Compose would make it, or is ``None``."""
-        name = self._name()
+        name = self.name()
         model = {"volumes": {self.part.name: {"name": name}}}
         try:
             directory = _volumes.locate(self.part.name, model, self.place.execute, half=self._beside)[1]

@@ -192,9 +192,9 @@ def bring_back(call: Call) -> Report:
     place, ledger = _place(call, project), _recovery.Ledger(call.state_dir)
     with _lease.working(call.state_dir, call.run, not call.check_mode):
         if given["state"] == "undone":
-            report = _recovery.undo(shelf, place, ledger, call.check_mode, call.progress)
+            report = _recovery.undo(_asked(call), shelf, place, ledger, call.check_mode, call.progress)
         elif given["state"] == "settled":
-            report = _recovery.settle(shelf, place, ledger, call.check_mode, call.progress)
+            report = _recovery.settle(_asked(call), shelf, place, ledger, call.check_mode, call.progress)
         else:
             report = _recovery.restore(_asked(call), shelf, place, ledger, call.check_mode, call.progress)
     # What is in the file now may be what was restored just now.

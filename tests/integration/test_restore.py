@@ -91,11 +91,25 @@ def test_undone_all_is_as_it_was(project: Stack) -> None:
     before = described(mountpoint(N8N_VOLUME))
     assert restore(project, overwrite=True)["verdict"] == "pass"
     assert described(mountpoint(N8N_VOLUME)) != before
+    project.compose("up", "-d", "--wait")  # as after a restore that could not be verified
     undone = restore(project, state="undone")
     assert undone["changed"] and undone["stopped"] == ["n8n", "other"]
+    assert docker("inspect", "-f", "{{.State.Running}}", project.container("n8n")) == "false"
     assert described(mountpoint(N8N_VOLUME)) == before
     assert (project.directory / ".env").read_text() == "A=1\n"
     assert not (project.directory / "state" / "recovery").exists()
+
+
+def test_parts_of_two_runs_are_undone_together(project: Stack) -> None:
+    back_up(project)
+    spoil(project)
+    before = described(mountpoint(N8N_VOLUME))
+    assert restore(project, overwrite=True, parts=["volume:n8n_data"])["verdict"] == "pass"
+    assert restore(project, overwrite=True, parts=["file:.env"])["verdict"] == "pass"
+    assert (project.directory / ".env").read_text() == ENV
+    restore(project, state="undone")
+    assert described(mountpoint(N8N_VOLUME)) == before
+    assert (project.directory / ".env").read_text() == "A=1\n"
 
 
 def test_an_empty_host_gets_everything(project: Stack) -> None:
