@@ -151,11 +151,10 @@ def test_a_host_that_has_lost_everything_gets_it_back(deployed: Stack) -> None:
 
 
 def lose_everything() -> None:
-    """The host is empty: no container, volume, setting, certificate, release or backup; the databases are dropped."""
+    """The host is empty: no checkout, container, volume, setting, release or backup; the databases are dropped."""
     compose = ["docker", "compose", "-f", "docker-compose.yml", "-f", "docker-compose.prod.yml"]
     subprocess.run([*compose, "down", "-v"], cwd=PROJECT, check=True, capture_output=True, timeout=180)
-    for name in LOST:
-        (PROJECT / name).unlink()
+    shutil.rmtree(PROJECT)
     for database in ("prosaas", "n8n"):
         run(*SERVER, "-d", "postgres", "-c", f"DROP DATABASE {database} WITH (FORCE)")
     # One provider lets its customers make databases, the other gives them an empty one.

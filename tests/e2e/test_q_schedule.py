@@ -147,6 +147,7 @@ def test_all_of_it_is_taken_away_again(one: Controller) -> None:
     assert one.play({"schedule_state": "absent"}).stats["changed"] == 0
 
 
+@pytest.mark.soak
 def test_a_job_of_awx_in_check_mode(deployed: Stack, tmp_path: Path) -> None:
     with webhook() as hook:
         secrets = {"webhook": f"http://127.0.0.1:{hook.port}/{TOKEN}"}

@@ -110,6 +110,7 @@ def test_a_repository_that_cannot_be_used_says_why(rig: Rig) -> None:
     assert rig.fetch(FIRST, here={"password_file": None, "password": PASSWORD})["file .env"] == ENV
 
 
+@pytest.mark.soak
 def test_a_file_that_this_host_has_damaged_is_not_copied(rig: Rig) -> None:
     rig.back_up(FIRST, VOLUME)
     rig.copy()
@@ -249,6 +250,7 @@ def test_no_secret_is_among_arguments(rig: Rig) -> None:
         assert secret not in said.partition('"invocation"')[0]
 
 
+@pytest.mark.soak
 def test_plain_copies_on_another_host(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the real rsync; what stands for ssh runs the other side of it on this host."""
     ssh = rig.directory / "bin/ssh"

@@ -88,6 +88,7 @@ def test_a_store_that_breaks_half_way_leaves_no_copy(there: Rig, cloud: Cloud) -
     assert there.listed() == [SECOND, FIRST] and len(there.fetch(SECOND)["volume n8n_data"]) == 40_000_000
 
 
+@pytest.mark.soak
 def test_keys_that_the_store_does_not_know_are_told_from_a_repository_that_is_not_there(there: Rig) -> None:
     keys = there.directory / "s3.env"
     right = keys.read_text(encoding="ascii")
