@@ -217,7 +217,7 @@ class _Counter:
     def refused(self) -> bool:
         """Say whether the server has refused to count, which ends the transaction."""
         t.cast("threading.Thread", self._thread).join()
-        return type(asked(self._failed)) is OpsError if self._failed else False
+        return self._failed is not None and not isinstance(asked(self._failed), Unreachable)
 
     def result(self) -> Counts:
         t.cast("threading.Thread", self._thread).join()

@@ -11,7 +11,6 @@ import os
 import typing as t
 from pathlib import Path
 
-import pytest
 from ansible_collections.prosaas.ops.plugins.module_utils import _codec, _store
 from ansible_collections.prosaas.ops.plugins.module_utils._codec import CODECS
 from ansible_collections.prosaas.ops.plugins.module_utils._shelf import FILE, VOLUME, Backup, Part, Shelf
@@ -89,8 +88,3 @@ class Rig:
                 assert stream.sums() == (part.bytes, part.sha256, part.raw_bytes, part.raw_sha256)
         assert not list(there.glob(".*partial"))
         return found
-
-
-@pytest.fixture(name="rig")
-def _rig(tmp_path: Path) -> Rig:
-    return Rig(tmp_path)

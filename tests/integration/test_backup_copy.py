@@ -16,12 +16,17 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from shelves import ENV, PASSWORD, Rig, _rig  # noqa: F401  # a fixture
+from shelves import ENV, PASSWORD, Rig
 from tiny import COLLECTIONS, check, status
 
 FIRST, SECOND, THIRD, FOURTH = (f"2026110{day}T020000Z" for day in (1, 2, 3, 4))
 KEYS = {"AWS_ACCESS_KEY_ID": "an-id-of-a-key-0001", "AWS_SECRET_ACCESS_KEY": "a-secret-key-that-nobody-may-see"}
 VOLUME = os.urandom(3_000_000)
+
+
+@pytest.fixture(name="rig")
+def _rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)
 
 
 def restic(rig: Rig, *arguments: str) -> str:

@@ -15,11 +15,16 @@ from ansible_collections.prosaas.ops.plugins.module_utils import _object_store
 from ansible_collections.prosaas.ops.plugins.module_utils._object_store import Store
 from conftest import Cloud
 from r2 import lock_rules
-from shelves import ENV, Rig, _rig  # noqa: F401  # a fixture
+from shelves import ENV, Rig
 from test_backup_copy import FIRST, SECOND, THIRD, VOLUME, plain
 from tiny import check, status
 
 BUCKET = f"copytest-{os.getpid()}"
+
+
+@pytest.fixture(name="rig")
+def _rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)
 
 
 def at(rig: Rig, cloud: Cloud, face: str, bucket: str, **more: t.Any) -> None:

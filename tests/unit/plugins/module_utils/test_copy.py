@@ -208,7 +208,7 @@ def test_addresses() -> None:
 )
 def test_rsync_and_ssh_are_understood(code: int, said: str, kind: type, word: str) -> None:
     error = _copy_rsync.explained(code, said, "h:/d")
-    assert type(error) is kind and word in error.problem and error.remedy
+    assert error.__class__ is kind and word in error.problem and error.remedy
 
 
 def test_the_list_of_a_bucket_is_made_a_page_at_a_time() -> None:

@@ -187,7 +187,7 @@ def test_why_a_program_failed(script: str, kind: type[OpsError], problem: str) -
     with child("sh", ["sh", "-c", f"{script}; exit 3"], {"PATH": "/usr/bin:/bin"}, {SECRET}) as started:
         assert started.wait() == 3
         error = started.error("The work")
-    assert type(error) is kind
+    assert error.__class__ is kind
     assert error.problem.startswith("The work failed")
     with pytest.raises(OpsError, match=problem.replace("denied for t", "denied for table t")):
         raise error

@@ -49,7 +49,7 @@ def error(status: int, code: int) -> Answer:
 def test_a_refusal_is_one_sentence_and_a_remedy(status: int, code: int, kind: type[OpsError], words: str) -> None:
     with pytest.raises(kind) as raised:
         account(any=error(status, code)).place({"To": "+15005550006"})
-    assert type(raised.value) is kind
+    assert raised.value.__class__ is kind
     assert words in raised.value.problem and raised.value.problem.count("\n") == 0 and raised.value.remedy
 
 
