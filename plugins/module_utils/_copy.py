@@ -25,6 +25,7 @@ from ._shelf import Backup, Shelf
 
 _SLACK_HOURS = 0.25  # by which clocks differ
 _GATES = ("private", "reached")
+_COPIED = "The backup is in that place"
 _NOT_YET = "Run it without --check."
 
 
@@ -111,6 +112,9 @@ class _Visit:
 
 def present(shelf: Shelf, spots: Iterable[Spot], backup_id: str, dry: bool) -> Report:
     """Copy a backup, the newest one without an id, to every place; let go of older copies once all is whole there."""
+    if dry and not backup_id and not shelf.backups()[0]:  # a real run makes the first one just before
+        said = Outcome(SKIP, "the backup that is made first would be copied")
+        return Report([Check(f"copy.{spot.name}.copied", _COPIED, *said) for spot in spots], {"copies": []}, changed=True)
     backup = _here(shelf, backup_id)
     report = Report(facts={"copies": []})
     for spot in spots:
@@ -187,7 +191,7 @@ def _here(shelf: Shelf, backup_id: str) -> Backup:
 
 def _copy(visit: _Visit, shelf: Shelf, backup: Backup) -> None:
     lock = visit.do("lock", "No lock is left", lambda: visit.locks(True))
-    copied = visit.do("copied", "The backup is in that place", lambda: _put(visit, shelf, backup))
+    copied = visit.do("copied", _COPIED, lambda: _put(visit, shelf, backup))
     gone = to_forget(visit.copies, visit.spot.keep)
     tidy = copied.status == PASS and not gone and not visit.changed and not visit.leftovers
     unchanged = Outcome(SKIP, "nothing was copied, and nothing is to be let go of")

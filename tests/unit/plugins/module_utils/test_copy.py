@@ -8,10 +8,12 @@ import datetime
 import json
 import typing as t
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 from ansible_collections.prosaas.ops.plugins.module_utils import (
     _cloudflare,
+    _copy,
     _copy_open,
     _copy_place,
     _copy_plain,
@@ -24,7 +26,7 @@ from ansible_collections.prosaas.ops.plugins.module_utils import (
 from ansible_collections.prosaas.ops.plugins.module_utils._copy_place import Copy
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError, Unreachable
 from ansible_collections.prosaas.ops.plugins.module_utils._periods import Keep
-from ansible_collections.prosaas.ops.plugins.module_utils._shelf import VOLUME, Backup, Part
+from ansible_collections.prosaas.ops.plugins.module_utils._shelf import VOLUME, Backup, Part, Shelf
 
 A, B, C = "20261101T020000Z", "20261102T020000Z", "20261103T020000Z"
 NOW = datetime.datetime(2026, 11, 3, 12, tzinfo=datetime.timezone.utc)
@@ -166,6 +168,15 @@ def test_a_lock_rule_over_locks_fails(prefix: str, enabled: bool, status: str) -
 def test_a_manifest_from_elsewhere_leads_nowhere_else(name: str) -> None:
     with pytest.raises(OpsError, match="is not one"):
         _copy_place.manifest(json.dumps(asdict(Backup(A, "p", parts=[part(file=name)]))).encode(), A, "there")
+
+
+def test_check_mode_before_there_is_any_backup_foretells(tmp_path: Path) -> None:
+    """A real run makes the first one just before; no place is asked for that."""
+    spot = _copy.Spot("office", t.cast("t.Any", None))
+    report = _copy.present(Shelf(tmp_path, "app"), [spot], "", dry=True)
+    assert [(check.id, check.status) for check in report.checks] == [("copy.office.copied", "skip")]
+    with pytest.raises(OpsError, match="There is no backup"):
+        _copy.present(Shelf(tmp_path, "app"), [spot], "", dry=False)
 
 
 def test_a_manifest_is_that_of_its_backup() -> None:
