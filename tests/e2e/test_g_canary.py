@@ -28,8 +28,6 @@ GREEN = [
     ("restore", ["-e", "drill=true"]),
     ("restore", ["-e", "parts=volume:whatsapp_auth,file:*", "-e", "restore_overwrite=true", "-e", "restore_deploy=false"]),
     ("restore", ["-e", "restore_state=undone"]),
-    ("deploy", ["--check", "-e", "commit=v1.1.0"]),
-    ("rollback", ["--check"]),
     ("deploy", ["-e", "commit=v1.2.0", "-e", "deploy_watch_window=2"]),
     ("rollback", ["-e", "reason=canary"]),
 ]
@@ -90,6 +88,7 @@ def test_when_all_is_well(runner: Runner, playbook: str, options: list[str]) -> 
     assert runner.play(f"playbooks/{playbook}.yml", *options) == 0
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(("playbook", "options"), FAILING, ids=[name for name, _options in FAILING])
 def test_when_it_fails(runner: Runner, playbook: str, options: list[str]) -> None:
     assert runner.play(f"playbooks/{playbook}.yml", *options) != 0
@@ -129,6 +128,7 @@ def test_when_a_module_breaks_with_a_secret_in_hand(runner: Runner, playbook: st
     assert "met an error of its own: RuntimeError" in output
 
 
+@pytest.mark.soak
 def test_when_the_arguments_are_wrong(runner: Runner, tmp_path: Path) -> None:
     tasks: list[dict[str, t.Any]] = []
     for module in MODULES:

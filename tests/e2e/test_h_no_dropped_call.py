@@ -24,6 +24,7 @@ def under_load(stack: Stack, version: str, name: str) -> tuple[Played, dict[str,
     return played, load.report()
 
 
+@pytest.mark.soak
 def test_load_sees_a_proxy_that_is_gone_for_a_second(deployed: Stack) -> None:
     """The judge of the other tests is seen red first: by requests and calls that a restart of nginx cuts."""
     with Load(DEMO, "1.3.0") as load:

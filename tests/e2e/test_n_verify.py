@@ -73,6 +73,7 @@ def test_a_deployment_puts_in_order_what_was_done_by_hand(deployed: Stack, colle
         collection.add(GREEN, deployed.record()["checks"])
 
 
+@pytest.mark.soak
 def test_what_is_wrong_is_printed_worst_first_and_nothing_waits_for_what_cannot_come(deployed: Stack) -> None:
     """One service is away: the other subjects are looked at all the same, without their own deadlines."""
     with stopped("frontend"):

@@ -111,6 +111,7 @@ def test_overlap_is_refused_and_a_killed_run_reported(one: Controller, scratch: 
     assert {told["path"] for told in hook.got} == {f"/{TOKEN}"}
 
 
+@pytest.mark.soak
 def test_cron_runs_a_backup_and_what_no_playbook_tells_is_reported(one: Controller, deployed: Stack) -> None:
     with webhook() as hook:
         done = one.play(jobs(BACKUP, AWAY, port=hook.port, schedule_kind="cron"))
