@@ -102,11 +102,7 @@ def publish(packed: Packed) -> Content:
     """Read a packed archive back to its end, compare it with source and with what was written, and give it its name."""
     found: dict[str, int | None] = {}
     content = read_back(partial(packed.target), packed.codec, found)
-    if content.sums != packed.sums:
-        raise OpsError(
-            f"{packed.target.name} reads back differently from how it was written.",
-            "Do not trust this disk: look at dmesg and its SMART values.",
-        )
+    _codec.must_be_as_written(packed.target.name, content.sums, packed.sums)
     if not packed.changed and found != packed.sizes:
         odd = next(name for name in sorted({*found, *packed.sizes}) if found.get(name, -1) != packed.sizes.get(name, -1))
         raise OpsError(f"{packed.target.name} does not hold what the directory has: {printable(odd)}.")

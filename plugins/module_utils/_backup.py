@@ -8,7 +8,6 @@ Private to prosaas.ops: not for use by other collections, may change without not
 
 from __future__ import annotations
 
-import hashlib
 import signal
 import socket
 import typing as t
@@ -24,6 +23,7 @@ from ._backup_judge import AGAIN, Limits
 from ._backup_parts import Database, Key, Sources, Volume
 from ._check import FAIL, PASS, SKIP, UNKNOWN, WARN, Check, Outcome, Report, timed
 from ._compose import Compose, Execute, explain
+from ._errors import OpsError
 from ._object_store import Store as Bucket
 from ._periods import Keep
 from ._shelf import BUCKET, DATABASE, FILE, VOLUME, Backup, Part, Shelf, new_id, to_prune
@@ -121,9 +121,10 @@ def foretell(wanted: Wanted, sources: Sources, shelf: Shelf) -> Report:
 
 def judge(wanted: Wanted, sources: Sources, shelf: Shelf, quick: bool = False) -> Report:
     """Say how good the newest backup is, by reading it to its end, or (``quick``) by its manifest alone."""
-    backups, _unreadable = shelf.backups()
+    found = shelf.backups()
+    backups = found[0]
     newest = backups[0] if backups else None
-    age = _backup_judge.newest(shelf, wanted.limits)
+    age = _backup_judge.newest(found, wanted.limits)
     if quick:
         return Report([age], _facts(shelf, newest))
     if newest is None:
@@ -172,7 +173,7 @@ def _reading(newest: Backup, directory: Path, wanted: Wanted, sources: Sources) 
 
     def files() -> Outcome:
         problems = [name for name in wanted.files if newest.part(FILE, name) is None]
-        problems += [part.name for part in newest.parts if part.kind == FILE and not _same(directory / part.file, part)]
+        problems += [part.name for part in newest.parts if part.kind == FILE and not _is_whole(part, directory)]
         if problems:
             return Outcome(FAIL, f"{newest.id} does not hold, or not unchanged: {', '.join(sorted(set(problems)))}", AGAIN)
         return Outcome(PASS, f"whole in {newest.id}: {', '.join(part.name for part in newest.parts if part.kind == FILE)}")
@@ -279,10 +280,10 @@ def _key(key: Key, sources: Sources, model: Mapping[str, t.Any]) -> Outcome:
     return _backup_parts.key(sources, key, directory)
 
 
-def _same(path: Path, part: Part) -> bool:
+def _is_whole(part: Part, directory: Path) -> bool:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest() == part.sha256
-    except OSError:
+        return not whole(part, directory)
+    except OpsError:
         return False
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ._check import FAIL, PASS, SKIP, UNKNOWN, WARN, Check, Outcome, timed
-from ._shelf import DATABASE, FILE, VOLUME, Backup, Part, Shelf
+from ._shelf import DATABASE, FILE, VOLUME, Backup, Part
 
 AGAIN = "Run the backup playbook."
 _SLACK_HOURS = 0.1  # by which two clocks may differ
@@ -80,9 +80,9 @@ def age(newest: Backup | None, now: datetime.datetime, limits: Limits, unreadabl
     return Outcome(PASS, said)
 
 
-def newest(shelf: Shelf, limits: Limits) -> Check:
-    """Judge when the newest backup of a shelf was begun, by its manifest alone."""
-    backups, unreadable = shelf.backups()
+def newest(found: tuple[Sequence[Backup], Sequence[str]], limits: Limits) -> Check:
+    """Judge when the newest backup was begun, by its manifest alone; ``found`` is what a shelf holds."""
+    backups, unreadable = found
     now = datetime.datetime.now(datetime.timezone.utc)
     first = backups[0] if backups else None
     return timed("backup.newest", "The newest backup is recent", (), lambda: age(first, now, limits, unreadable))

@@ -93,6 +93,11 @@ class Key:
     field: str
     variable: str
 
+    def there(self, directory: Path) -> str | None:
+        """Return the key that is in the volume at that directory; what cannot be read raises as it does."""
+        found = json.loads((directory / self.file).read_text(encoding="utf-8")).get(self.field)
+        return t.cast("str | None", found)
+
 
 @dataclass(frozen=True)
 class Quiet:
@@ -278,9 +283,8 @@ def mounted(model: Mapping[str, t.Any], project: Project) -> list[str]:
 
 def key(sources: Sources, wanted: Key, directory: Path) -> Outcome:
     """Compare a key that a volume was written with to the one that is kept beside it; neither is shown."""
-    path = directory / wanted.file
     try:
-        there = json.loads(path.read_text(encoding="utf-8")).get(wanted.field)
+        there = wanted.there(directory)
     except FileNotFoundError:
         return Outcome(SKIP, f"{wanted.volume} has no {wanted.file}")
     except (OSError, ValueError, AttributeError) as error:

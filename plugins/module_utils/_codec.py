@@ -119,6 +119,15 @@ def write(stream: t.BinaryIO, path: Path, codec: Codec) -> Sums:
     return Sums(stored.bytes, stored.sha256(), raw.bytes, raw.sha256())
 
 
+def must_be_as_written(name: str, found: Sums, written: Sums) -> None:
+    """Raise where a file reads back differently from how it was written."""
+    if found != written:
+        raise OpsError(
+            f"{name} reads back differently from how it was written.",
+            "Do not trust this disk: look at dmesg and its SMART values.",
+        )
+
+
 class Reader:
     """The stream that a compressed file was made of."""
 

@@ -242,7 +242,7 @@ def _foretell(visit: _Visit, backup: Backup) -> None:
         return Outcome(UNKNOWN, f"{backup.id} would be copied (check mode)", _NOT_YET)
 
     if visit.checks[-1].status in (PASS, UNKNOWN):
-        visit.checks.append(timed(f"copy.{visit.spot.name}.copied", "The backup is in that place", (), look))
+        visit.checks.append(timed(f"copy.{visit.spot.name}.copied", _COPIED, (), look))
     gone = to_forget(visit.copies, visit.spot.keep)
     visit.copies = [copy for copy in visit.copies if copy.id not in gone]
     visit.facts["pruned"] = gone

@@ -10,9 +10,6 @@ Private to prosaas.ops: not for use by other collections, may change without not
 
 from __future__ import annotations
 
-import datetime
-import json
-import os
 import typing as t
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,15 +17,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from . import _archive, _backup, _codec, _dotenv, _journal, _pg_counts, _pg_scratch, _sqlite, _store
+from . import _archive, _backup, _codec, _dotenv, _journal, _pg_counts, _pg_scratch, _sqlite, _store, _volumes
 from ._backup_parts import Key
 from ._check import FAIL, PASS, SKIP, WARN, Check, Outcome, Report, stopwatch, timed
 from ._compose import Execute, explain
-from ._errors import OpsError, Unreachable
+from ._errors import Unreachable
 from ._pg_counts import Counts
 from ._shelf import BUCKET, DATABASE, FILE, VOLUME, Backup, Part
 
-LABEL = "ops.prosaas.drill"
 _KEPT = 50  # drills that the history holds
 _SHOWN = 5
 _AGAIN = "Back up again, then drill again; until then older backups are the safer ones."
@@ -105,25 +101,10 @@ def judge_seconds(took: float, before: Sequence[Drilled], max_seconds: float) ->
     return Outcome(PASS, said)
 
 
-def judge_age(history: Sequence[Drilled], now: datetime.datetime, max_days: float) -> Outcome:
-    """Judge when a backup was last proven to restore."""
-    good = [one for one in history if one.good]
-    if not good:
-        said = f"the last drill failed ({history[-1].at})" if history else "no backup was ever restored"
-        return Outcome(FAIL, said, "Run a drill: ansible-playbook prosaas.ops.restore -e drill=true")
-    days = (now - datetime.datetime.fromisoformat(good[-1].at.replace("Z", "+00:00"))).total_seconds() / 86400
-    said = f"{good[-1].backup} was restored {days:.1f} days ago in {good[-1].seconds:.0f} s"
-    if history[-1] != good[-1]:
-        return Outcome(FAIL, f"{said}, but a later drill failed ({history[-1].at})", "Run it again, and look at what failed.")
-    if days > max_days:
-        return Outcome(FAIL, f"{said}; {max_days:g} at most are wanted", "Run a drill: ansible-playbook prosaas.ops.restore -e drill=true")
-    return Outcome(PASS, said)
-
-
 def clear(execute: Execute) -> list[str]:
     """Remove what a killed drill has left: containers and volumes with our label."""
     found = _pg_scratch.clear()
-    rc, out, err = execute(["docker", "volume", "ls", "-q", "--filter", f"label={LABEL}"])
+    rc, out, err = execute(["docker", "volume", "ls", "-q", "--filter", f"label={_pg_scratch.LABEL}"])
     if rc:
         raise explain("docker volume ls", err, "")
     for name in out.split():
@@ -192,7 +173,7 @@ _LOOKS: dict[str, Callable[[Backup, Part, Plan], Outcome]] = {
 def _fits(backup: Backup, key: Key, directory: Path, plan: Plan) -> bool:
     """Whether the key of a restored volume is the one in the environment file of the same backup."""
     try:
-        there = json.loads((directory / key.file).read_text(encoding="utf-8")).get(key.field)
+        there = key.there(directory)
     except (OSError, ValueError, AttributeError):
         return True  # nothing there was written with a key
     part = backup.part(FILE, plan.env_name)
@@ -206,15 +187,9 @@ def _title(part: Part) -> str:
 
 @contextmanager
 def _scratch_volume(execute: Execute, name: str) -> Iterator[Path]:
-    rc, _out, err = execute(["docker", "volume", "create", "--label", f"{LABEL}=true", name])
-    if rc:
-        raise explain("docker volume create", err, "")
+    _volumes.make(name, {_pg_scratch.LABEL: "true"}, execute)
     try:
-        rc, out, err = execute(["docker", "volume", "inspect", "-f", "{{.Mountpoint}}", name])
-        directory = Path(out.strip())
-        if rc or not os.path.isdir(directory):
-            raise OpsError(f"The scratch volume is not to be found at {directory}.", "Run it as root, on the engine's host.")
-        yield directory
+        yield _volumes.locate(name, {"volumes": {name: {"name": name}}}, execute)[1]
     finally:
         _remove(execute, name)
 

@@ -43,15 +43,10 @@ def into(
             sums = _codec.write(dump.stream, half, codec)
             dump.finish()
         found, entries = read_back(half, codec, tools, dump.facts["tool_major"])
+        _codec.must_be_as_written(path.name, found, sums)
     except BaseException:
         half.unlink(missing_ok=True)
         raise
-    if found != sums:
-        half.unlink()
-        raise OpsError(
-            f"{path.name} reads back differently from how it was written.",
-            "Do not trust this disk: look at dmesg and its SMART values.",
-        )
     half.rename(path)
     _store.sync_dir(path.parent)
     return Dumped(sums, entries, dump.counts, dump.facts)

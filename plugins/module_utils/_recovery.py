@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from . import _backup, _backup_judge, _engine, _journal, _store
+from . import _backup, _backup_judge, _engine, _journal, _store, _volumes
 from ._calls import Calls
 from ._check import FAIL, PASS, SKIP, Check, Outcome, Report, timed
 from ._compose import Compose, Execute, Project, explain
@@ -280,9 +280,9 @@ def _stop(asked: Asked, pieces: Sequence[Piece], place: Place, say: Callable[[st
     users: dict[str, str] = {}
     for piece in pieces:
         if isinstance(piece, VolumePiece):
-            users.update(_running(place, f"volume={piece.name()}"))
+            users.update(_volumes.running(place.execute, f"volume={piece.name()}"))
     if any(piece.part.kind == DATABASE for piece in pieces):
-        running = _running(place, f"label={_engine.PROJECT}={place.project.name}")
+        running = _volumes.running(place.execute, f"label={_engine.PROJECT}={place.project.name}")
         users.update({one: service for one, service in running.items() if not asked.stops or service in asked.stops})
     services = sorted(set(users.values()))
     if users:
@@ -291,15 +291,6 @@ def _stop(asked: Asked, pieces: Sequence[Piece], place: Place, say: Callable[[st
         if rc:
             raise explain("docker stop", err, "")
     return services
-
-
-def _running(place: Place, which: str) -> dict[str, str]:
-    """Return the running containers that a filter finds, each with its service."""
-    told = f'{{{{.ID}}}} {{{{.Label "{_engine.SERVICE}"}}}}'
-    rc, out, err = place.execute(["docker", "ps", "--filter", which, "--format", told])
-    if rc:
-        raise explain("docker ps", err, "")
-    return {line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in out.splitlines()}
 
 
 def model_of(project: Project, execute: Execute) -> dict[str, t.Any]:

@@ -109,7 +109,8 @@ class VolumePiece:
             sums = _archive.extract(self.place.stored / self.part.file, codec, new)
             if not self.part.is_made_of(sums):
                 raise OpsError(f"{self.part.file} is not what its manifest says.", "Take another backup.")
-            _sync(new)
+            _store.sync_dir(new)
+            os.sync()  # all that was unpacked
         except BaseException:
             shutil.rmtree(new, ignore_errors=True)
             raise
@@ -152,7 +153,7 @@ class VolumePiece:
         except _volumes.Absent:
             if not make:
                 return None
-            _volumes.create(name, self.part.name, self.place.project.name, self._declared(), self.place.execute)
+            _volumes.make_as_compose(name, self.part.name, self.place.project.name, self._declared(), self.place.execute)
             directory = _volumes.locate(self.part.name, model, self.place.execute)[1]
         if os.path.ismount(directory):
             raise OpsError(
@@ -288,13 +289,3 @@ PIECES: dict[str, Callable[[Part, Place], Piece]] = {
 }
 # Files first: the model and the addresses of the databases come from them.
 ORDER = [FILE, VOLUME, DATABASE, BUCKET]
-
-
-def _sync(directory: Path) -> None:
-    """Flush what was unpacked to its disk."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.sync()

@@ -85,7 +85,7 @@ def locate(
     return name, directory
 
 
-def create(name: str, key: str, project: str, declared: Mapping[str, t.Any], execute: Execute) -> None:
+def make_as_compose(name: str, key: str, project: str, declared: Mapping[str, t.Any], execute: Execute) -> None:
     """Make a volume as Compose makes it from its model, labels included, so that Compose takes it for its own.
 
     Args:
@@ -93,9 +93,19 @@ def create(name: str, key: str, project: str, declared: Mapping[str, t.Any], exe
         declared: what the model says of it.
     """
     labels = {**(declared.get("labels") or {}), _engine.PROJECT: project, _engine.VOLUME: key}
-    argv = ["docker", "volume", "create", "--driver", str(declared.get("driver") or "local")]
+    make(name, labels, execute, str(declared.get("driver") or "local"), declared.get("driver_opts") or {})
+
+
+def make(
+    name: str,
+    labels: Mapping[str, t.Any],
+    execute: Execute,
+    driver: str = "local",
+    options: Mapping[str, t.Any] | None = None,
+) -> None:
+    argv = ["docker", "volume", "create", "--driver", driver]
     argv += [word for label, value in labels.items() for word in ("--label", f"{label}={value}")]
-    argv += [word for option, value in (declared.get("driver_opts") or {}).items() for word in ("--opt", f"{option}={value}")]
+    argv += [word for option, value in (options or {}).items() for word in ("--opt", f"{option}={value}")]
     rc, _out, err = execute([*argv, name])
     if rc:
         raise explain("docker volume create", err, "")
@@ -113,11 +123,11 @@ def held(
         note: file that says meanwhile how they go on, for :func:`let_go` by the next run.
         downtime: is told the seconds for which each service was held.
     """
-    running = _running(execute, project, services) if hold.how else {}
-    if not running:
+    writers = _writers(execute, project, services) if hold.how else {}
+    if not writers:
         yield
         return
-    containers = sorted(running)
+    containers = sorted(writers)
     _store.write_json(note, {"how": hold.how, "containers": containers})
     with _guardian.watching([_again(hold.how, container) for container in containers]), stopwatch() as seconds:
         try:
@@ -129,22 +139,25 @@ def held(
             try:
                 let_go(execute, hold.how, containers)
             finally:
-                downtime.update(dict.fromkeys(running.values(), seconds()))
+                downtime.update(dict.fromkeys(writers.values(), seconds()))
     note.unlink()
 
 
-def _running(execute: Execute, project: str, services: Sequence[str]) -> dict[str, str]:
-    """Return ``{container id: service}`` of the running containers of some services."""
-    if not services:
-        return {}
+def running(execute: Execute, *filters: str) -> dict[str, str]:
+    """Return ``{container id: service}`` of the containers that ``docker ps`` shows for some filters."""
     argv = ["docker", "ps", "--no-trunc", "--format", f'{{{{.ID}}}} {{{{.Label "{_engine.SERVICE}"}}}}']
-    argv += ["--filter", "status=running", "--filter", f"label={_engine.PROJECT}={project}"]
-    argv += ["--filter", f"label={_engine.ONE_OFF}=False"]
-    rc, out, err = execute(argv)
+    rc, out, err = execute([*argv, *(word for one in filters for word in ("--filter", one))])
     if rc:
         raise explain("docker ps", err, "")
-    found = dict(line.split(" ", 1) for line in out.splitlines())
-    return {container: service for container, service in found.items() if service in services}
+    return dict(t.cast("tuple[str, str]", tuple(line.split(" ", 1))) for line in out.splitlines())
+
+
+def _writers(execute: Execute, project: str, services: Sequence[str]) -> dict[str, str]:
+    """Return the running containers of some services, one-off runs left out."""
+    if not services:
+        return {}
+    ours = ("status=running", f"label={_engine.PROJECT}={project}", f"label={_engine.ONE_OFF}=False")
+    return {one: service for one, service in running(execute, *ours).items() if service in services}
 
 
 def _again(how: str, container: str) -> list[str]:

@@ -390,7 +390,7 @@ def look(call: Call) -> Report:
     backups = params["backups"]
     if backups:
         shelf = Shelf(Path(backups["dir"]), params["project"])
-        report.checks.append(_backup_judge.newest(shelf, _backup_judge.Limits(backups["max_age_hours"])))
+        report.checks.append(_backup_judge.newest(shelf.backups(), _backup_judge.Limits(backups["max_age_hours"])))
     report.secrets |= set(filter(None, headers.values()))
     if params["remember"] and not call.check_mode:
         memory.keep()
