@@ -29,7 +29,7 @@ from ._secrets import redact
 READERS = 8
 PAUSE = 0.5  # seconds between two readings of a log in which a line may still come
 EASE = 4  # reading takes at most a fifth of the time, however long the logs are
-EARLY = 0.1  # seconds by which a first line may be older than the start, as the engine notes it
+EARLY = 1.0  # seconds by which a first line may be older than the start, as a busy engine notes it
 GONE = 60.0  # seconds after the start; a log that begins later has lost its beginning
 SHOWN = 200  # characters of a line
 KINDS = 3  # kinds of lines that the evidence shows

@@ -136,6 +136,7 @@ def test_configuration_alone_is_a_release_too(deployed: Stack) -> None:
     assert deployed.play("deploy").code == 0
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_both_flavours_pass_and_a_second_run_changes_nothing(deployed: Stack, flavour: str) -> None:
     first = subprocess.run(

@@ -90,7 +90,9 @@ def test_preflight_over_ssh_with_sudo_and_without_a_package_index(host: Path, ma
     assert machine.inside("stat", "-c", "%U %a", "/var/lib/prosaas/records").strip() == "root 700"
 
 
-@pytest.mark.parametrize("playbook", ["preflight", "deploy", "verify", "backup", "rollback"])
+@pytest.mark.parametrize(
+    "playbook", ["deploy", *(pytest.param(name, marks=pytest.mark.soak) for name in ("preflight", "verify", "backup", "rollback"))]
+)
 def test_a_stopped_engine_is_one_clear_sentence(host: Path, machine: Host, stack: Stack, playbook: str) -> None:
     machine.stop_engine()
     try:

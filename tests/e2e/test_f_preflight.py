@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import pytest
 from collection import GREEN, Collection, maker, printed, see, table
 from demo_stack import ROOT, Stack
-from faults import Fault
+from faults import Fault, cases
 
 SUBJECTS = ("env", "host", "tls", "dns", "storage", "database", "services", "code")
 FAULTS: list[tuple[str, Fault]] = [
@@ -53,7 +53,7 @@ def test_all_of_it_is_green_in_at_most_twelve_tasks(deployed: Stack, collection:
     collection.add(GREEN, record["checks"])
 
 
-@pytest.mark.parametrize(("subject", "fault"), FAULTS, ids=[f"{subject}: {fault.said}" for subject, fault in FAULTS])
+@pytest.mark.parametrize(("subject", "fault"), cases(FAULTS))
 def test_a_fault_of_the_stack_is_seen_and_named(
     deployed: Stack, collection: Collection, subject: str, fault: Fault
 ) -> None:
@@ -85,21 +85,25 @@ def test_an_attestation_answers_and_is_recorded_and_an_expired_one_does_not(depl
     assert (check["status"], check["attestation"]["by"]) == ("unknown", "dana"), "recorded as what it is"
 
 
+@pytest.mark.soak
 def test_every_check_was_seen_green_and_red(collection: Collection) -> None:
     assert len(collection.statuses()) > 100
     assert collection.one_sided() == []
 
 
+@pytest.mark.soak
 def test_every_check_that_can_be_unknown_was_seen_so(collection: Collection) -> None:
     statuses = collection.statuses()
     can_be = [name for name in statuses if any(fnmatch.fnmatchcase(name, pattern) for pattern in CAN_BE_UNKNOWN)]
     assert sorted(name for name in can_be if "unknown" not in statuses[name]) == []
 
 
+@pytest.mark.soak
 def test_every_check_that_the_checklist_names_was_returned(collection: Collection) -> None:
     assert collection.unseen_boxes({"preflight"}) == []
 
 
+@pytest.mark.soak
 def test_the_table_in_the_docs_is_what_was_seen(collection: Collection) -> None:
     made = maker("make_faults").page("preflight", [vars(one) for one in collection.seen])
     kept = (ROOT / "docs/faults.md").read_text(encoding="utf-8")

@@ -83,7 +83,13 @@ def test_the_canary_is_seen_where_it_is(runs: dict[str, str]) -> None:
     assert not hits([("here", "nothing of the kind, 0123456789abcdef0123456789abcdef")], runs)
 
 
-@pytest.mark.parametrize(("playbook", "options"), GREEN, ids=[" ".join([name, *options]) for name, options in GREEN])
+@pytest.mark.parametrize(
+    ("playbook", "options"),
+    [
+        pytest.param(name, options, id=" ".join([name, *options]), marks=[pytest.mark.soak] if name == "restore" else [])
+        for name, options in GREEN
+    ],
+)
 def test_when_all_is_well(runner: Runner, playbook: str, options: list[str]) -> None:
     assert runner.play(f"playbooks/{playbook}.yml", *options) == 0
 

@@ -37,7 +37,10 @@ def test_load_sees_a_proxy_that_is_gone_for_a_second(deployed: Stack) -> None:
     assert found["longest_gap"] > 0.2
 
 
-@pytest.mark.parametrize(("before", "after", "name"), [DEPLOY_OLDER, ROLL_BACK], ids=["deploy", "rollback"])
+@pytest.mark.parametrize(
+    ("before", "after", "name"),
+    [pytest.param(*DEPLOY_OLDER, id="deploy"), pytest.param(*ROLL_BACK, id="rollback", marks=pytest.mark.soak)],
+)
 def test_no_request_is_lost_and_no_call_is_cut(deployed: Stack, before: str, after: str, name: str) -> None:
     assert deployed.served() == before
     played, found = under_load(deployed, after, name)

@@ -9,6 +9,7 @@ import json
 import re
 import typing as t
 
+import pytest
 from demo_stack import Played, Stack
 from receivers import mailbox, webhook
 
@@ -80,6 +81,7 @@ def test_dead_receivers_are_said_and_recorded_and_fail_nothing(deployed: Stack) 
     assert TOKEN not in output and PASSWORD not in output
 
 
+@pytest.mark.soak
 def test_a_receiver_that_answers_with_an_error(deployed: Stack) -> None:
     with webhook() as hook:
         hook.status = 500
@@ -89,6 +91,7 @@ def test_a_receiver_that_answers_with_an_error(deployed: Stack) -> None:
     assert len(hook.got) == 2
 
 
+@pytest.mark.soak
 def test_nobody_is_told_in_check_mode_or_of_a_playbook_that_is_not_named(deployed: Stack) -> None:
     with webhook() as hook:
         settings = {"prosaas_notify_webhook": f"http://127.0.0.1:{hook.port}/"}

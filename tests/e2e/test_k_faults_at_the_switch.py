@@ -30,8 +30,8 @@ AT_THE_SWITCH: dict[str, tuple[str, str, str]] = {
 }
 
 
-# Each takes a minute and a half: these two meet what the others meet, too.
-LONG = ("never_healthy", "critical_logs")
+# Each takes a minute and a half: these meet what the others meet, too.
+LONG = ("never_healthy", "dies_later", "critical_logs")
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ def kill_and_go_on(stack: Stack, log: Path, draw: random.Random, moment: str, ki
     is_as_it_was(stack, RELEASED[then])
 
 
+@pytest.mark.soak
 def test_killed_while_it_builds(deployed: Stack, tmp_path: Path) -> None:
     """The next run of the same commit begins again, and finishes."""
     print(f"seed {SEED}")

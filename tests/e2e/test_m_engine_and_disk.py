@@ -72,6 +72,7 @@ def test_a_full_disk_fails_the_build_and_nothing_else(one: Fleet, stack: Stack) 
     is_one_release(one, "good")
 
 
+@pytest.mark.soak
 def test_an_engine_that_restarts_in_the_middle_ends_on_one_release(one: Fleet, stack: Stack, tmp_path: Path) -> None:
     host = one.hosts[NAME]
     run = Running(tmp_path / "log", *options(one, "better"), inventory=one.inventory())

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import pytest
 from collection import GREEN, Collection, maker, printed, see
 from demo_stack import DEMO, ROOT, Stack, run
-from faults import Fault, cloud
+from faults import Fault, cases, cloud
 from load import Load
 from verify_faults import stopped
 
@@ -51,7 +51,7 @@ def test_all_of_it_is_green_in_at_most_twelve_tasks(deployed: Stack, collection:
     collection.add(GREEN, record["checks"])
 
 
-@pytest.mark.parametrize(("subject", "fault"), FAULTS, ids=[f"{subject}: {fault.said}" for subject, fault in FAULTS])
+@pytest.mark.parametrize(("subject", "fault"), cases(FAULTS))
 def test_a_fault_of_the_stack_is_seen_and_named(
     deployed: Stack, collection: Collection, subject: str, fault: Fault
 ) -> None:
@@ -102,6 +102,7 @@ def test_twilio_makes_a_real_call_where_that_is_asked_for(deployed: Stack) -> No
     assert deployed.redis("SMEMBERS", "calls:active").strip() == ""
 
 
+@pytest.mark.soak
 def test_three_runs_leave_no_trace_while_calls_come_and_go(deployed: Stack) -> None:
     """No row, no slot and no job of ours; the calls of others lose nothing by it."""
     before = traces(deployed)
@@ -130,16 +131,19 @@ def traces(stack: Stack) -> dict[str, str]:
     return {"rows": run(*server, tables), "redis": "\n".join(sorted(names)), "slots": slots}
 
 
+@pytest.mark.soak
 def test_every_check_was_seen_green_and_red(deployed: Stack, collection: Collection) -> None:
     asked = {check["id"] for check in deployed.record()["checks"] if check["question"]}
     assert [name for name in collection.one_sided() if name not in asked] == [], "but for what only people know"
 
 
+@pytest.mark.soak
 def test_every_box_has_a_check_that_was_returned(collection: Collection) -> None:
     unseen = collection.unseen_boxes({"verify", "first_call"})
     assert [box for box in unseen if not box.startswith(BEFORE)] == []
 
 
+@pytest.mark.soak
 def test_the_table_in_the_docs_has_every_check(collection: Collection) -> None:
     """What a stack says in the middle of falling over differs from run to run; what turned red does not."""
     made = maker("make_faults").page("verify", [vars(one) for one in collection.seen])

@@ -80,6 +80,7 @@ def test_what_has_not_changed_is_not_sent_again(rig: Rig) -> None:
     assert rig.fetch(FIRST)["file .env"] == ENV
 
 
+@pytest.mark.soak
 def test_older_copies_go_and_what_others_need_stays(rig: Rig) -> None:
     keep = {"last": 1, "daily": 2, "weekly": 0, "monthly": 0}
     rig.back_up(FIRST, b"consistent")

@@ -62,6 +62,7 @@ def _there(rig: Rig, cloud: Cloud, bucket: str) -> Rig:
     return rig
 
 
+@pytest.mark.soak
 def test_a_store_that_is_away_is_no_pass_and_harms_nothing(there: Rig, cloud: Cloud) -> None:
     with cloud.fault("s3-down"):
         for state in ("present", "checked"):
@@ -72,6 +73,7 @@ def test_a_store_that_is_away_is_no_pass_and_harms_nothing(there: Rig, cloud: Cl
     assert there.copy()["verdict"] == "pass" and there.listed() == [SECOND, FIRST]
 
 
+@pytest.mark.soak
 def test_a_slow_store_is_waited_for_within_patience(there: Rig, cloud: Cloud) -> None:
     with cloud.fault("s3-slow", "30"):
         slow = there.copy(patience=4)

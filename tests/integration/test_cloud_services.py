@@ -130,6 +130,7 @@ def test_resolvers_hear_of_the_zone(cloud: t.Any, server: str) -> None:
     assert query(cloud, "example.org", "A", server).rcode() == dns.rcode.REFUSED, "nothing leaves this machine"
 
 
+@pytest.mark.soak
 def test_dns_faults(cloud: t.Any) -> None:
     with cloud.fault("dns-wrong-address"):
         assert addresses(cloud, "ns") == addresses(cloud, "ns2") == addresses(cloud, "resolver1") == ["192.0.2.10"]

@@ -184,6 +184,7 @@ def played(project: Path, *options: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.soak
 def test_one_rule_is_relaxed_in_the_inventory(project: Path) -> None:
     edit(project, "MAX_ACTIVE_CALLS=60", drop=["MAX_ACTIVE_CALLS"])
     code, said = played(project)

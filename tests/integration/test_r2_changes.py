@@ -51,6 +51,7 @@ def _copied(cloud: Cloud, tmp_path: Path) -> Iterator[tuple[str, dict[str, t.Any
     )
 
 
+@pytest.mark.soak
 def test_a_second_copy_stands_in_where_nothing_keeps_objects(
     cloud: Cloud, look: Look, copied: tuple[str, dict[str, t.Any]]
 ) -> None:
@@ -190,6 +191,7 @@ def test_versioning_is_told_then_enabled_then_left_alone(cloud: Cloud, look: Loo
     assert (done["versioning"], status(done)["r2.versioning"]) == ("enabled", "pass")
 
 
+@pytest.mark.soak
 def test_versioning_that_cannot_be_enabled_says_why(cloud: Cloud, look: Look) -> None:
     with cloud.flavour("as_found"):
         without = look(options={"ensure": "versioning"})

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import typing as t
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from demo_stack import ROOT, run
 
 
@@ -30,6 +31,17 @@ class Fault:
     said: str
     make: Callable[[], t.ContextManager[None]]
     turns: dict[str, str]
+
+
+def cases(faults: Sequence[tuple[str, Fault]]) -> list[t.Any]:
+    """Return the faults as parameters of a test: the first of each subject always, the others in the soak."""
+    seen: set[str] = set()
+    found = []
+    for subject, fault in faults:
+        marks = [pytest.mark.soak] if subject in seen else []
+        found.append(pytest.param(subject, fault, marks=marks, id=f"{subject}: {fault.said}"))
+        seen.add(subject)
+    return found
 
 
 @contextlib.contextmanager
