@@ -62,6 +62,7 @@ def test_what_was_copied_comes_back_as_it_was(rig: Rig) -> None:
     assert not listed["changed"] and listed["place"] == "" and listed["backup"] == FIRST
 
 
+@pytest.mark.soak
 def test_what_has_not_changed_is_not_sent_again(rig: Rig) -> None:
     rig.back_up(FIRST, VOLUME)
     first = rig.copy()["copies"][0]

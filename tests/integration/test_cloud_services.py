@@ -86,6 +86,7 @@ def test_postgres_refuses(cloud: t.Any, changes: t.Any, said: str) -> None:
         connect(cloud, **changes)
 
 
+@pytest.mark.soak
 def test_postgres_faults(cloud: t.Any) -> None:
     with cloud.fault("db-no-tls"):
         with pytest.raises(psycopg2.OperationalError, match="server does not support SSL"):
