@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import os
 import platform
@@ -14,6 +15,8 @@ from pathlib import Path
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
+from ansible_collections.prosaas.ops.plugins.module_utils import _record
+from ansible_collections.prosaas.ops.plugins.plugin_utils import _record_copy, _record_files
 
 _PROC = Path("/proc")
 
@@ -53,6 +56,7 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         variables = task_vars or {}
         arguments = {**self._task.args, "controller": this_controller()}
+        self._try_key(arguments)
         try:
             result = self._execute_module(module_args=arguments, task_vars=variables)
             holder = result.get("holder")
@@ -61,10 +65,18 @@ class ActionModule(ActionBase):
                 result = self._execute_module(module_args=arguments, task_vars=variables)
         except AnsibleConnectionFailure as error:
             return self._unreachable(arguments, variables, str(error))
-        content = result.pop("content", None)
+        content, sha256 = result.pop("content", None), result.pop("sha256", "")
         if content and arguments.get("records_dir"):
-            result["record_copy"] = self._copy(arguments, variables, content)
+            self._keep(result, arguments, variables, content.encode(), sha256)
         return result
+
+    def _try_key(self, arguments: dict[str, t.Any]) -> None:
+        """Say at the beginning already that a key cannot sign, while there is time to give it to the agent."""
+        signs = arguments.get("records_dir") and not self._task.check_mode
+        if arguments.get("sign_with") and signs and arguments.get("state") == "begun":
+            why = _record_copy.try_key(arguments["sign_with"])
+            if why:
+                self._display.warning(why)
 
     def _unreachable(self, arguments: dict[str, t.Any], variables: dict[str, t.Any], why: str) -> dict[str, t.Any]:
         """Say it in one sentence, and keep a record of the attempt here, since the host cannot."""
@@ -74,23 +86,44 @@ class ActionModule(ActionBase):
         if arguments.get("records_dir") and not self._task.check_mode:
             now = datetime.datetime.now(datetime.timezone.utc)
             content = {
-                "schema": 1,
+                "schema": _record.SCHEMA,
                 "run": f"{now:%Y%m%dT%H%M%SZ}-{arguments.get('playbook') or 'run'}-unreachable",
-                **{key: arguments.get(key) for key in ("playbook", "operator", "project", "asked")},
+                **{key: arguments.get(key) or "" for key in ("playbook", "operator", "project")},
+                "asked": arguments.get("asked") or {},
                 "controller": arguments["controller"]["host"],
                 "host": host,
                 "started": f"{now:%Y-%m-%dT%H:%M:%SZ}",
                 "outcome": "failed",
                 "msg": msg,
             }
-            result["record_copy"] = self._copy(arguments, variables, content)
+            data = (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
+            self._keep(result, arguments, variables, data, "")
         return result
 
-    def _copy(self, arguments: dict[str, t.Any], variables: dict[str, t.Any], content: dict[str, t.Any]) -> str:
-        directory = Path(arguments["records_dir"]) / variables.get("inventory_hostname", "host")
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = directory / f"{content['run']}.json"
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
-            json.dump(content, stream, indent=2, ensure_ascii=False)
-            stream.write("\n")
-        return str(path)
+    def _keep(
+        self, result: dict[str, t.Any], arguments: dict[str, t.Any], variables: dict[str, t.Any], data: bytes, sha256: str
+    ) -> None:
+        """Keep the record here, with what is made of it. What cannot be done is told: it fails no run that has ended.
+
+        Args:
+            data: the very bytes of the host's file.
+            sha256: of that file; empty for an attempt that is written down here alone, which is no link of the chain.
+        """
+        content = json.loads(data)
+        directory = Path(arguments["records_dir"]).expanduser() / variables.get("inventory_hostname", "host")
+        if sha256 not in ("", hashlib.sha256(data).hexdigest()):
+            self._display.warning(f"The record of {content['run']} was altered on its way here. Fetch {result['record']}.")
+            return
+        try:
+            copied = _record_copy.keep(directory, content["run"], data, arguments.get("sign_with") or "")
+            if sha256:
+                _record_copy.set_head(directory, content["run"], data)
+        except OSError as error:
+            where = result.get("record") or "it"
+            self._display.warning(f"The record was not copied to {directory}: {error.strerror}. Make room, then fetch {where}.")
+            return
+        for warning in copied.warnings:
+            self._display.warning(warning)
+        result["record_copy"], result["record_signature"] = str(copied.path), copied.signature
+        formats = arguments.get("formats") or ["html"]
+        result.update(_record_files.make(content, copied.path, formats, self._display.warning))

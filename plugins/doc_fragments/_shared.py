@@ -69,6 +69,7 @@ options:
     description:
       - Answers of people to what no machine can know. They count for checks that ask a C(question) and are V(unknown)
         otherwise, are recorded as what they are, and never make a V(pass). An expired one counts as absent.
+      - One that names a box instead of a check answers that box in the record, where no check answers it.
     type: list
     elements: dict
     default: []
@@ -76,7 +77,9 @@ options:
       check:
         description: Check id, or a pattern of check ids.
         type: str
-        required: true
+      box:
+        description: Id of a box of the checklist, instead of O(attestations[].check).
+        type: str
       by:
         description: Who says so.
         type: str

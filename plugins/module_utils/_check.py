@@ -85,7 +85,7 @@ class Policy:
     Attributes:
         advisory: patterns (``fnmatch``) of check ids whose failure is shown but does not stop.
         waivers: ``{check, by, reason, until}``; ``until`` is the last day (YYYY-MM-DD) on which it holds.
-        attestations: the same, as answers to what no machine can know.
+        attestations: the same, as answers to what no machine can know; one with ``box`` for ``check`` is the record's.
     """
 
     advisory: Sequence[str] = ()
@@ -104,7 +104,7 @@ class Policy:
 
     def _holding(self, given: Sequence[dict[str, t.Any]], check_id: str) -> dict[str, t.Any] | None:
         for one in given:
-            if fnmatch.fnmatchcase(check_id, one["check"]) and self.today <= _day(one):
+            if one.get("check") and fnmatch.fnmatchcase(check_id, one["check"]) and self.today <= _day(one):
                 return one
         return None
 

@@ -33,6 +33,10 @@ _SAID_BY_PEOPLE: dict[str, t.Any] = {
     "default": [],
     "options": {name: {"type": "str", "required": True} for name in ("check", "by", "reason", "until")},
 }
+_SAID_OF_CHECK_OR_BOX: dict[str, t.Any] = {
+    **_SAID_BY_PEOPLE,
+    "options": {**_SAID_BY_PEOPLE["options"], "check": {"type": "str"}, "box": {"type": "str"}},
+}
 SHARED_OPTIONS: dict[str, t.Any] = {
     "state_dir": {"type": "path", "default": "/var/lib/prosaas"},
     "run": {"type": "str", "default": ""},
@@ -41,7 +45,7 @@ SHARED_OPTIONS: dict[str, t.Any] = {
     "gather": {"type": "bool", "default": False},
     "advisory": {"type": "list", "elements": "str", "default": []},
     "waivers": _SAID_BY_PEOPLE,
-    "attestations": _SAID_BY_PEOPLE,
+    "attestations": _SAID_OF_CHECK_OR_BOX,
 }
 
 Domain = t.Callable[["Call"], _check.Report]

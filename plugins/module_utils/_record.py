@@ -9,21 +9,31 @@ Private to prosaas.ops: not for use by other collections, may change without not
 from __future__ import annotations
 
 import datetime
+import fcntl
 import hashlib
+import json
 import typing as t
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from . import _journal, _store
+from . import _boxes, _journal, _store
+from ._check import FAIL, UNKNOWN, standing, worst_first
+from ._errors import OpsError
 
-SCHEMA = 1
+SCHEMA = 2
+CHAIN, LOCK = "chain.json", "chain.lock"  # beside the records: which one is the newest, and who adds one
 
 
-def build(state_dir: Path, begun: dict[str, t.Any], ending: dict[str, t.Any]) -> dict[str, t.Any]:
+def build(
+    state_dir: Path, begun: dict[str, t.Any], ending: dict[str, t.Any], asked: _boxes.Asked
+) -> dict[str, t.Any]:
     """Put the record of a run together from its beginning, its journal and its ending.
 
     Args:
         begun: run, playbook, operator, controller, host, project, asked, started, release_before.
         ending: outcome, msg, release_after.
+        asked: the checklist that it answers.
     """
     entries = _journal.read(state_dir, begun["run"])
     finished = _journal.now()
@@ -33,9 +43,12 @@ def build(state_dir: Path, begun: dict[str, t.Any], ending: dict[str, t.Any]) ->
         "finished": finished,
         "seconds": (_time(finished) - _time(begun["started"])).total_seconds(),
         **ending,
-        "steps": [{key: value for key, value in entry.items() if key != "checks"} for entry in entries],
+        "steps": [{**entry, "checks": [check["id"] for check in entry.get("checks") or []]} for entry in entries],
         "checks": last_of_each([check for entry in entries for check in entry.get("checks") or []]),
-        "previous": _newest_hash(state_dir),
+        "overtaken": overtaken(entries),
+        **_boxes.of_run(newest(state_dir), entries, begun["run"], finished, asked),
+        "previous": None,  # until it is written
+        "previous_run": None,
     }
 
 
@@ -45,17 +58,77 @@ def last_of_each(checks: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
     return list(latest.values())
 
 
+def overtaken(entries: Sequence[Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """Return what stood in the way and was answered better later on: what a release was taken back for.
+
+    Each row has besides ``at``, when it was seen, and ``step``, by whom.
+    """
+    found: dict[str, dict[str, t.Any]] = {}
+    for entry in entries:
+        rows = entry.get("checks") or []
+        stands = {row["id"] for status in (FAIL, UNKNOWN) for row in standing(rows, status)}
+        found.update({row["id"]: {**row, "at": entry["at"], "step": entry["step"]} for row in rows if row["id"] in stands})
+    last = {row["id"]: row for entry in entries for row in entry.get("checks") or []}
+    better = [row for row in found.values() if last[row["id"]]["status"] not in (FAIL, UNKNOWN)]
+    return worst_first(better, lambda row: row["status"])
+
+
 def write(state_dir: Path, record: dict[str, t.Any]) -> Path:
-    """Write it into the host's chain; return its path."""
+    """Link a record to the newest one and write it; return its path. Runs that end side by side do so one after the other."""
     path = state_dir / "records" / f"{record['run']}.json"
-    _store.write_json(path, record)
+    with _one_at_a_time(state_dir / LOCK):
+        record["previous_run"], record["previous"] = _newest_link(state_dir, record["run"])
+        data = (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
+        # Told first: after a crash between the two the next one goes on with the last that is there.
+        link = {key: record[key] for key in ("run", "previous", "previous_run")}
+        _store.write_json(state_dir / CHAIN, {**link, "sha256": hashlib.sha256(data).hexdigest()})
+        _store.write_whole(path, data)
     return path
 
 
-def _newest_hash(state_dir: Path) -> str | None:
-    """Return the SHA-256 of the newest record, by which the next one is chained to it."""
+@contextmanager
+def _one_at_a_time(lock: Path) -> t.Iterator[None]:
+    _store.private_dir(lock.parent)
+    with open(lock, "a", encoding="ascii") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def newest(state_dir: Path) -> dict[str, t.Any] | None:
+    """Return the newest record of this host; one that is damaged answers nothing."""
     files = sorted((state_dir / "records").glob("*.json"))
-    return hashlib.sha256(files[-1].read_bytes()).hexdigest() if files else None
+    try:
+        return _store.read_json(files[-1]) if files else None
+    except OpsError:
+        return None
+
+
+def _newest_link(state_dir: Path, run: str) -> tuple[str | None, str | None]:
+    """Return run and hash of the record that was written last, as it was written; names tell only what began last.
+
+    A record of schema 1 is no link: its copies have other bytes. A run that ends a second time takes its own place again.
+    """
+    try:
+        link = _store.read_json(state_dir / CHAIN)
+    except OpsError:
+        link = None
+    records = state_dir / "records"
+    if link and link["run"] != run and (records / f"{link['run']}.json").exists():
+        return link["run"], link["sha256"]
+    if link:
+        return link["previous_run"], link["previous"]
+    for path in sorted(records.glob("*.json"), reverse=True):
+        data = path.read_bytes()
+        if path.stem != run and _schema(data) == SCHEMA:
+            return path.stem, hashlib.sha256(data).hexdigest()
+    return None, None
+
+
+def _schema(data: bytes) -> t.Any:
+    try:
+        return json.loads(data)["schema"]
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _time(text: str) -> datetime.datetime:

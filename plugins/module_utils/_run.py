@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from . import _journal, _lease, _record, _store
+from . import _boxes, _journal, _lease, _record, _store
 from ._errors import OpsError
 from ._release import Store
 
@@ -59,14 +59,16 @@ def begin(state_dir: Path, asked: Mapping[str, t.Any], with_lease: bool, dead: s
     return {"run": run, "taken_from": taken_from.run if taken_from else "", "locked_by": ""}
 
 
-def end(state_dir: Path, run: str, outcome: str, msg: str, keep: int) -> tuple[dict[str, t.Any], Path]:
+def end(
+    state_dir: Path, run: str, outcome: str, msg: str, keep: int, asked: _boxes.Asked | None = None
+) -> tuple[dict[str, t.Any], Path]:
     """Write the record of a run, give the lease back and clear old run directories; return the record and its path."""
     begun = _store.read_json(_journal.run_dir(state_dir, run) / "begun.json")
     if begun is None:
         raise OpsError(f"There is no run {run} on this host.", "Begin one with state=begun.")
     current = Store(state_dir).current()
     ending = {"outcome": outcome, "msg": msg, "release_after": asdict(current) if current else None}
-    record = _record.build(state_dir, begun, ending)
+    record = _record.build(state_dir, begun, ending, asked or _boxes.Asked())
     path = _record.write(state_dir, record)
     _lease.release(state_dir, run)
     for old in sorted((state_dir / "runs").iterdir())[:-keep]:

@@ -63,7 +63,20 @@ options:
   outcome:
     description: How the run ended. Needed for O(state=ended).
     type: str
-    choices: ['', passed, verified, unchanged, failed, taken_back, rolled_back, backed_up, restored, undone, settled, drilled]
+    choices:
+      - ''
+      - passed
+      - verified
+      - unchanged
+      - failed
+      - taken_back
+      - rolled_back
+      - backed_up
+      - restored
+      - undone
+      - settled
+      - drilled
+      - approved
     default: ''
   summary:
     description: One sentence about the outcome, for the record.
@@ -77,6 +90,37 @@ options:
     description: Directory on the controller for the copy of the record. Empty for no copy.
     type: str
     default: ''
+  checklist:
+    description:
+      - The boxes of the checklist that the record answers, each with C(id), C(line), C(section), C(phase) and C(meaning).
+      - A box is answered by the checks and steps that name its line, of this run or of an earlier one on this host.
+    type: list
+    elements: dict
+    default: []
+    version_added: 0.3.0
+  evidence_days:
+    description: For how many days an answer of an earlier run counts.
+    type: float
+    default: 90
+    version_added: 0.3.0
+  formats:
+    description:
+      - What is made of the record on the controller, beside its JSON. V(html) is a page to read, print and keep,
+        and the report of a rollback, V(junit) is JUnit XML for CI.
+    type: list
+    elements: str
+    choices: [html, junit]
+    default: [html]
+    version_added: 0.3.0
+  sign_with:
+    description:
+      - Path on the controller of the SSH key that signs the copy of the record, with C(ssh-keygen -Y sign). Of a public one the
+        private half is asked of the agent. Empty to sign nothing.
+      - Nothing is ever asked of a person. A key that cannot sign is a warning, at O(state=begun) already; the record is then
+        not signed, which M(prosaas.ops.records) says.
+    type: str
+    default: ''
+    version_added: 0.3.0
 author:
   - the prosaas.ops authors (@prosaas)
 """
@@ -122,14 +166,35 @@ record:
   returned: O(state=ended)
   type: str
 record_copy:
-  description: Path of its copy on the controller.
+  description: Path of its copy on the controller, byte for byte the record on the host.
   returned: O(state=ended) with O(records_dir)
   type: str
+record_signature:
+  description: Path of the signature of that copy; empty when it is not signed.
+  returned: O(state=ended) with O(records_dir)
+  type: str
+  version_added: 0.3.0
+page:
+  description: Path of the page of the record on the controller.
+  returned: O(state=ended) with O(records_dir), and V(html) in O(formats)
+  type: str
+  version_added: 0.3.0
+incident:
+  description: Path of the report of a rollback as Markdown, automatic or by hand; its page lies beside it.
+  returned: O(state=ended) with O(records_dir), and V(html) in O(formats), for a rollback
+  type: str
+  version_added: 0.3.0
+junit:
+  description: Path of the record as JUnit XML.
+  returned: O(state=ended) with O(records_dir), and V(junit) in O(formats)
+  type: str
+  version_added: 0.3.0
 """
 
+import hashlib
 from pathlib import Path
 
-from ansible_collections.prosaas.ops.plugins.module_utils import _run
+from ansible_collections.prosaas.ops.plugins.module_utils import _boxes, _run
 from ansible_collections.prosaas.ops.plugins.module_utils._check import Report
 from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, run_module
 
@@ -147,26 +212,33 @@ OPTIONS = {
         "type": "str",
         "choices": [
             *("", "passed", "verified", "unchanged", "failed", "taken_back", "rolled_back"),
-            *("backed_up", "restored", "undone", "settled", "drilled"),
+            *("backed_up", "restored", "undone", "settled", "drilled", "approved"),
         ],
         "default": "",
     },
     "summary": {"type": "str", "default": ""},
     "keep_runs": {"type": "int", "default": 30},
     "records_dir": {"type": "str", "default": ""},
+    "checklist": {"type": "list", "elements": "dict", "default": []},
+    "evidence_days": {"type": "float", "default": 90},
+    "formats": {"type": "list", "elements": "str", "choices": ["html", "junit"], "default": ["html"]},
+    "sign_with": {"type": "str", "default": ""},
 }
 
 
 def begin_or_end(call: Call) -> Report:
     given = call.params
+    asked = _boxes.Asked(given["checklist"], given["attestations"], given["evidence_days"])
     if given["state"] == "begun":
         facts = _run.begin(call.state_dir, given, given["lease"], given["break_lease"], call.check_mode)
         facts["runtime_ready"] = Path(given["runtime"], given["runtime_marker"]).exists()
         return Report(facts=facts)
     if call.check_mode or not call.run:
         return Report(facts={"record": ""})
-    record, path = _run.end(call.state_dir, call.run, given["outcome"], given["summary"], given["keep_runs"])
-    return Report(facts={"record": str(path), "content": record})
+    _made, path = _run.end(call.state_dir, call.run, given["outcome"], given["summary"], given["keep_runs"], asked)
+    data = path.read_bytes()  # the controller keeps these very bytes: the next record carries their hash
+    content = {"content": data.decode(), "sha256": hashlib.sha256(data).hexdigest()}
+    return Report(facts={"record": str(path), **content})
 
 
 def main() -> None:

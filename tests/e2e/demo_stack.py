@@ -99,7 +99,7 @@ class Stack:
 
     def record(self) -> dict[str, t.Any]:
         """The newest record on the controller."""
-        newest = max((DEMO / "records/demo").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+        newest = max((DEMO / "records/demo").glob("2*.json"), key=lambda path: path.stat().st_mtime_ns)
         return t.cast("dict[str, t.Any]", json.loads(newest.read_text()))
 
     def statuses(self) -> dict[str, str]:

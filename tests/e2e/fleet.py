@@ -154,7 +154,7 @@ class Fleet:
 
     def records(self, name: str) -> list[dict[str, t.Any]]:
         """Return the records of a host, the newest last."""
-        paths = sorted((self.scratch / "records" / name).glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+        paths = sorted((self.scratch / "records" / name).glob("2*.json"), key=lambda path: path.stat().st_mtime_ns)
         return [json.loads(path.read_text()) for path in paths]
 
     def served(self, name: str) -> str:

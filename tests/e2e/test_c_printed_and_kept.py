@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 
-from demo_stack import PROJECT, ROOT, Stack
+import jsonschema
+import junitparser
+from demo_stack import DEMO, PROJECT, ROOT, Stack
 
 
 def test_missing_env_is_one_sentence(deployed: Stack) -> None:
@@ -22,6 +26,38 @@ def test_missing_env_is_one_sentence(deployed: Stack) -> None:
     finally:
         aside.rename(path)
     assert deployed.play("preflight").code == 0
+
+
+def test_a_record_fits_its_schema_and_has_a_page_with_every_box(deployed: Stack) -> None:
+    assert deployed.play("verify", "-e", "{prosaas_records_formats: [html, junit]}").code == 0
+    record = deployed.record()
+    jsonschema.validate(record, json.loads((ROOT / "roles/prosaas/files/record.schema.json").read_text(encoding="utf-8")))
+    boxes = {box["id"]: box for box in record["boxes"]}
+    assert len(boxes) == 161
+    assert boxes["verify.redis.pong"]["status"] == "pass" and boxes["verify.redis.pong"]["run"] == record["run"]
+    before = boxes["pre.env.security.secret_key"]
+    assert before["status"] == "pass" and before["run"] < record["run"], "answered by the run that asked"
+    page = DEMO / "records/demo" / f"{record['run']}.html"
+    assert page.stat().st_mode & 0o777 == 0o600
+    assert all(f'<details id="{name}"' in page.read_text(encoding="utf-8") for name in boxes)
+    assert junitparser.JUnitXml.fromfile(str(page.with_suffix(".xml"))).failures == 0
+
+
+def test_records_are_proven_and_one_that_was_changed_is_named(deployed: Stack) -> None:
+    """The chain and the signatures of all runs of this demo; then somebody improves on the past."""
+    whole = deployed.play("records")
+    assert whole.code == 0, whole.output
+    changed = sorted((DEMO / "records/demo").glob("2*-deploy-*.json"))[0]
+    before = changed.read_bytes()
+    changed.write_bytes(before.replace(b'"status": "fail"', b'"status": "pass"').replace(b'"operator": "demo"', b'"operator": "dana"'))
+    try:
+        done = deployed.play("records")
+    finally:
+        changed.write_bytes(before)
+    assert done.code != 0
+    said = re.sub(r"\s+", " ", done.output)
+    assert f"records.demo.{changed.stem}" in said and "changed" in said
+    assert deployed.play("records").code == 0
 
 
 def test_no_secret_in_what_is_printed_or_kept(deployed: Stack) -> None:

@@ -64,7 +64,7 @@ def inventory(machine: Host, **other: object) -> Path:
 
 
 def newest_record(host: Path) -> dict[str, object]:
-    newest = max((host.parent / "records/remote").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+    newest = max((host.parent / "records/remote").glob("2*.json"), key=lambda path: path.stat().st_mtime_ns)
     record: dict[str, object] = json.loads(newest.read_text())
     return record
 

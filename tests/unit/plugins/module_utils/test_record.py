@@ -30,14 +30,15 @@ def begin(state: Path, lease: bool = True) -> str:
 def test_record_holds_what_was_asked_seen_and_done(tmp_path: Path) -> None:
     run = begin(tmp_path)
     for status in ("fail", "pass"):
-        check = {"id": "compose.api.state", "status": status}
+        check = {"id": "compose.api.state", "status": status, "required": True, "waiver": None, "attestation": None}
         _journal.append(tmp_path, run, {"step": "compose_health", "status": "ok", "seconds": 1.5, "checks": [check]})
     record, path = _run.end(tmp_path, run, "verified", "all good", 30)
     assert json.loads(path.read_text()) == record
     assert path.stat().st_mode & 0o777 == 0o600
     assert (record["operator"], record["asked"], record["outcome"]) == ("dana", {"commit": "main"}, "verified")
     assert [step["step"] for step in record["steps"]] == ["compose_health"] * 2
-    assert record["checks"] == [{"id": "compose.api.state", "status": "pass"}], "the last answer of each check counts"
+    assert [(check["id"], check["status"]) for check in record["checks"]] == [("compose.api.state", "pass")], "the last answer"
+    assert [(row["step"], row["status"]) for row in record["overtaken"]] == [("compose_health", "fail")], "what it was before"
     assert _lease.holder(tmp_path) is None
 
 
