@@ -58,7 +58,9 @@ def test_second_run_changes_nothing(deployed: Stack) -> None:
     assert deployed.record()["outcome"] == "unchanged"
 
 
-@pytest.mark.parametrize("name", ["preflight", "deploy", "verify", "backup", "rollback"])
+@pytest.mark.parametrize(
+    "name", ["deploy", "rollback", *(pytest.param(name, marks=pytest.mark.soak) for name in ("preflight", "verify", "backup"))]
+)
 def test_check_mode_changes_nothing(deployed: Stack, name: str) -> None:
     before = everything(deployed)
     options = ["-e", "commit=v1.2.0"] if name == "deploy" else []

@@ -53,7 +53,9 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize(
+    "name", [one if one in ("unknown", "a number", "a command") else pytest.param(one, marks=pytest.mark.soak) for one in REFUSED]
+)
 def test_a_commit_that_cannot_be_meant_is_refused(deployed: Stack, name: str) -> None:
     options, cause, remedy = REFUSED[name]
     before = deployed.ids()
@@ -132,6 +134,7 @@ def test_a_rollback_names_what_was_edited_in_the_environment_since(deployed: Sta
     assert "SECRET_KEY" not in done.output, "what is the same is not named"
 
 
+@pytest.mark.soak
 def test_two_deployments_at_once_do_not_meet(deployed: Stack, tmp_path: Path) -> None:
     """The second one is told who holds the host; the first one goes on."""
     first = Running(tmp_path / "first.log")

@@ -70,6 +70,7 @@ def test_what_is_wrong_is_printed_worst_first_a_line_each(deployed: Stack) -> No
     assert lines == sorted(lines, key=order.index)
 
 
+@pytest.mark.soak
 def test_an_attestation_answers_and_is_recorded_and_an_expired_one_does_not(deployed: Stack) -> None:
     """Without a token for the forge nobody can know whether the tests were green: a person says so."""
     untold = ["--tags", "preflight_services", "-e", "preflight_services_forge_repository="]

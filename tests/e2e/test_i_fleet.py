@@ -18,6 +18,8 @@ from fleet import fleet as start
 
 OTHERS = NAMES[1:]
 
+pytestmark = pytest.mark.soak  # hosts with engines of their own take minutes
+
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
@@ -62,7 +64,6 @@ def test_a_canary_that_is_taken_back_ends_it(fleet: Fleet, stack: Stack) -> None
     assert untouched(fleet) == before
 
 
-@pytest.mark.soak
 def test_a_canary_that_fails_before_anything_is_built_ends_it(fleet: Fleet, stack: Stack) -> None:
     before = untouched(fleet)
     fleet.origin.commits["unknown"] = "0" * 40
@@ -80,7 +81,6 @@ def test_a_canary_that_cannot_be_reached_ends_it(fleet: Fleet, stack: Stack) -> 
     assert untouched(fleet) == before
 
 
-@pytest.mark.soak
 def test_a_failure_in_a_later_batch_ends_it_and_leaves_no_host_in_the_middle(fleet: Fleet, stack: Stack) -> None:
     """The second host is held by somebody's lock while the first one works; the third is a batch of its own."""
     texts = dict.fromkeys(("run", "owner", "controller", "boot_id", "playbook", "taken"), "somebody")

@@ -66,6 +66,7 @@ def test_failure_in_the_words_of_the_record(deployed: Stack) -> None:
     assert "no-such-branch" in failure["text"] and "prosaasil on demo: deploy failed" in failure["text"]
 
 
+@pytest.mark.soak
 def test_dead_receivers_are_said_and_recorded_and_fail_nothing(deployed: Stack) -> None:
     settings = {
         "prosaas_notify_webhook": f"http://127.0.0.1:1/{TOKEN}",

@@ -61,6 +61,7 @@ def test_and_a_good_commit_can_be_deployed(deployed: Stack) -> None:
     assert deployed.ids() == before, "what was taken back is complete: there was nothing to do"
 
 
+@pytest.mark.soak
 def test_taking_back_keeps_what_was_edited_by_hand_since(deployed: Stack) -> None:
     """The environment file was edited, and the next commit is bad: the old release serves, with what was edited."""
     with deployed.env_line("MAX_ACTIVE_CALLS", "12"):

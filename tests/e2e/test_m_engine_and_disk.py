@@ -20,6 +20,8 @@ LEASE = "/var/lib/prosaas/lease.json"
 FILLER = "/var/lib/docker/filler"
 SERVICES = {"web", "redis", "nginx"}
 
+pytestmark = pytest.mark.soak  # hosts with engines of their own take minutes
+
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
@@ -72,7 +74,6 @@ def test_a_full_disk_fails_the_build_and_nothing_else(one: Fleet, stack: Stack) 
     is_one_release(one, "good")
 
 
-@pytest.mark.soak
 def test_an_engine_that_restarts_in_the_middle_ends_on_one_release(one: Fleet, stack: Stack, tmp_path: Path) -> None:
     host = one.hosts[NAME]
     run = Running(tmp_path / "log", *options(one, "better"), inventory=one.inventory())

@@ -16,6 +16,7 @@ import subprocess
 import typing as t
 from pathlib import Path
 
+import pytest
 from demo_stack import DEMO, PROJECT, Stack, run
 from load import Load
 
@@ -108,6 +109,7 @@ def test_the_drill_restores_it_and_leaves_nothing(deployed: Stack) -> None:
     assert (deployed.ids(), run("docker", "volume", "ls", "-q"), run("docker", "network", "ls", "-q")) == before
 
 
+@pytest.mark.soak
 def test_a_part_comes_back_and_the_rest_goes_on(deployed: Stack) -> None:
     """A session was lost: its volume comes from the backup, and nobody else is stopped."""
     good, before = tree(mountpoint("whatsapp_auth") / "kept"), deployed.ids()

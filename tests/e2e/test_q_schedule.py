@@ -158,6 +158,7 @@ def test_a_job_of_awx_in_check_mode(deployed: Stack, tmp_path: Path) -> None:
     assert TOKEN not in job.output + job.kept()
 
 
+@pytest.mark.soak
 def test_a_job_of_awx_backs_up_and_keeps_no_secret(deployed: Stack, tmp_path: Path) -> None:
     with webhook() as hook:
         secrets = {"webhook": f"http://127.0.0.1:{hook.port}/{TOKEN}"}
