@@ -56,6 +56,10 @@ def proofs(defaults: t.Mapping[str, t.Any]) -> dict[int, list[str]]:
     lines = [(check, entry.get("item", [])) for check, entry in named.items()]
     for name, value in defaults.items():
         lines += value.items() if name.endswith("_items") else []
+    # What is decided on going live has the ids of its boxes.
+    line_of = {box["id"]: box["line"] for box in yaml.safe_load(DATA.read_text(encoding="utf-8"))["boxes"]}
+    decided = [*defaults["golive_needs"], *defaults["golive_roles"].values()]
+    lines += [(one["box"], [line_of[one["box"]]]) for one in decided]
     found: dict[int, list[str]] = {}
     for check, proven in lines:
         for line in proven:
