@@ -22,7 +22,7 @@ import socket
 import tarfile
 import typing as t
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -40,6 +40,7 @@ _BACKUP, _HOLDS, _PART, _RAW = "backup=", "holds=", "part=", "raw="
 _FILES = "files"
 _LEFT_AFTER = datetime.timedelta(hours=24)  # no copy takes longer: what is older and nobody's is left over
 _ID_DIGITS = 16  # of a snapshot's id, in a tag
+_EMPTY = hashlib.sha256(b"").hexdigest()  # restic takes no empty stream, as the list of an empty bucket is: it is in the manifest
 
 
 @dataclass(frozen=True)
@@ -273,7 +274,7 @@ class Repository:
         for part in backup.parts:
             if part.kind == FILE:
                 files.append(part)
-            else:
+            elif raw_sum(part) != _EMPTY:
                 yield Source(_label(part), raw_sum(part), part.raw_bytes, partial(_open_part, directory, part))
         if files:
             content = packed(directory, files)
@@ -289,14 +290,16 @@ class Repository:
 
     def _fetch_part(self, draft: Path, part: Part, there: Mapping[str, tuple[str, Snapshot]], codec: Codec) -> None:
         digest, snapshot = there.get(_label(part), ("", None))
-        if snapshot is None or digest != raw_sum(part):
+        empty = raw_sum(part) == _EMPTY
+        if not empty and (snapshot is None or digest != raw_sum(part)):
             raise damaged(part.label, self.address)
         self._say(f"fetching {part.label} from {self.address}")
         part.file = part.file[: len(part.file) - len(CODECS[part.codec].suffix)] + codec.suffix
         _store.private_dir((draft / part.file).parent)
-        with self._restic.stream("dump", snapshot.id, _file(_label(part))) as stream:
+        opened = nullcontext(io.BytesIO()) if empty or not snapshot else self._restic.stream("dump", snapshot.id, _file(_label(part)))
+        with opened as stream:
             sums = _codec.write(stream, draft / part.file, codec)
-        if sums.raw_sha256 != digest:
+        if sums.raw_sha256 != raw_sum(part):
             raise damaged(part.label, self.address)
         part.codec, part.bytes, part.sha256 = codec.name, sums.bytes, sums.sha256
         part.raw_bytes, part.raw_sha256 = sums.raw_bytes, sums.raw_sha256

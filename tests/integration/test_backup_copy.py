@@ -42,6 +42,15 @@ def restic(rig: Rig, *arguments: str) -> str:
     return done.stdout
 
 
+def test_a_part_without_content_is_no_fault(rig: Rig) -> None:
+    """The list of an empty bucket is empty, and restic takes no empty stream."""
+    rig.back_up(FIRST, b"")
+    made = rig.copy()
+    assert made["changed"] and set(status(made).values()) == {"pass"}, made["msg"]
+    assert not rig.copy()["changed"]
+    assert rig.fetch(FIRST) == {"volume n8n_data": b"", "file .env": ENV}
+
+
 def test_what_was_copied_comes_back_as_it_was(rig: Rig) -> None:
     rig.back_up(FIRST, VOLUME)
     foretold = rig.copy(check_mode=True)
