@@ -31,7 +31,7 @@ GREEN = [
     ("deploy", ["-e", "commit=v1.2.0", "-e", "deploy_watch_window=2"]),
     ("rollback", ["-e", "reason=canary"]),
 ]
-SHORT = ("preflight", "backup", "deploy")  # the others in the soak
+SHORT = ("preflight", "backup", "deploy", "rollback")  # the others in the soak
 FAILING = [
     ("deploy", ["-e", "commit=no-such-branch"]),
     ("rollback", ["-e", "release=no-such-release", "-e", "reason=test"]),
