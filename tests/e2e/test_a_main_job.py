@@ -125,6 +125,7 @@ def test_deploy_goes_forward_again(deployed: Stack) -> None:
     assert deployed.images() == images, "the images of that commit are still there"
 
 
+@pytest.mark.soak
 def test_configuration_alone_is_a_release_too(deployed: Stack) -> None:
     before, images = deployed.ids(), deployed.images()
     with deployed.env_line("MAX_ACTIVE_CALLS", "12"):

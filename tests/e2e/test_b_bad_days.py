@@ -24,7 +24,9 @@ BEFORE = {
 }
 
 
-@pytest.mark.parametrize("fault", BEFORE)
+@pytest.mark.parametrize(
+    "fault", ["build_fails", "migration_fails", pytest.param("migration_skipped", marks=pytest.mark.soak)]
+)
 def test_before_the_switch_nothing_is_touched(deployed: Stack, fault: str) -> None:
     before = deployed.ids()
     done = deployed.play("deploy", "-e", f"commit=bad/{fault}")

@@ -101,6 +101,7 @@ def test_when_it_fails(runner: Runner, playbook: str, options: list[str]) -> Non
     assert runner.play(f"playbooks/{playbook}.yml", *options) != 0
 
 
+@pytest.mark.soak
 def test_when_the_environment_file_is_broken(runner: Runner, deployed: Stack) -> None:
     """Every variable is at the wrong place, so that every message about a value has a secret to talk about."""
     path = PROJECT / ".env"

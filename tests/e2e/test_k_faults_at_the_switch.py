@@ -91,6 +91,7 @@ def without_memory() -> t.Iterator[None]:
         aside.rmdir()
 
 
+@pytest.mark.soak
 def test_the_first_deployment_over_a_stack_started_by_hand_is_taken_back_too(deployed: Stack) -> None:
     """What runs before the collection comes is kept as a release."""
     with without_memory():
