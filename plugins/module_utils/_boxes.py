@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from ._check import FAIL, PASS, SKIP, UNKNOWN, WARN
 from ._errors import OpsError
+from ._journal import time_of
 
 Row = Mapping[str, t.Any]
 
@@ -180,8 +181,3 @@ def _holds(said: Row, today: datetime.date) -> bool:
         return bool(str(said["by"]).strip()) and today <= datetime.date.fromisoformat(str(said["until"]))
     except (KeyError, ValueError):
         return False
-
-
-def time_of(text: str) -> datetime.datetime:
-    """Return a time as records write it, UTC without saying so."""
-    return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ")

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from . import _signature
+from ._journal import time_of
 
 # What a file is. The first three of these are as they should be.
 OK, ATTEMPT, BEFORE = "ok", "attempt", "before the chain"
@@ -107,20 +108,16 @@ def _record(name: str, sha256: str, said: t.Any) -> File:
         raise TypeError("schema is no number, or run no text")
     if schema > LAST_SCHEMA:
         return File(name, sha256, UNREADABLE, f"it is of schema {schema}: newer than this collection, which must be updated", run)
-    started = _time(said["started"])
+    started = time_of(said["started"])
     if "previous" not in said and run.endswith(ALONE):
         return File(name, sha256, ATTEMPT, run=run, started=started, finished=started)
-    finished = _time(said["finished"])
+    finished = time_of(said["finished"])
     if schema < FIRST_SCHEMA:
         return File(name, sha256, BEFORE, run=run, started=started, finished=finished)
     previous, previous_run = said["previous"], said["previous_run"]
     if not all(one is None or isinstance(one, str) for one in (previous, previous_run)):
         raise TypeError("previous or previous_run is no text")
     return File(name, sha256, OK, "", run, started, finished, previous, previous_run)
-
-
-def _time(said: t.Any) -> datetime.datetime:
-    return datetime.datetime.strptime(said, "%Y-%m-%dT%H:%M:%SZ")
 
 
 def head_of(data: bytes) -> Head:

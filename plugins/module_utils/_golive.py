@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from . import _boxes
 from ._check import FAIL, PASS, SKIP, UNKNOWN, WARN, Check, Outcome
 from ._errors import OpsError
+from ._journal import time_of
 
 Row = Mapping[str, t.Any]
 
@@ -103,9 +104,9 @@ def _check(box: Row, outcome: Outcome) -> Check:
 
 
 def _ready(need: Need, found: Sequence[Row], asked: _boxes.Asked, now: str) -> Outcome:
-    moment = _boxes.time_of(now)
+    moment = time_of(now)
     oldest = moment - datetime.timedelta(hours=need.hours)
-    fresh = [unit for unit in found if _boxes.time_of(unit["at"]) >= oldest]
+    fresh = [unit for unit in found if time_of(unit["at"]) >= oldest]
     answered = _boxes.answered(asked, fresh, moment.date())
     itself = next(box for box in answered if box["id"] == need.box)
     if itself["attestation"]:
@@ -113,13 +114,13 @@ def _ready(need: Need, found: Sequence[Row], asked: _boxes.Asked, now: str) -> O
         return Outcome(PASS, f"{word['by']} stands for it until {word['until']}: {word['reason']}")
     of_it = [box for box in answered if any(fnmatch.fnmatchcase(box["id"], pattern) for pattern in need.boxes)]
     if not of_it:
-        raise OpsError(f"No box fits what {need.box} needs: {', '.join(need.boxes)}.", "Correct prosaas_golive_needs.")
+        raise OpsError(f"No box fits what {need.box} needs: {', '.join(need.boxes)}.", "Correct golive_needs.")
     lacking = [box for box in of_it if box["status"] not in (*SETTLED, *LOOK)]
     if lacking:
         status = FAIL if any(box["status"] == FAIL for box in lacking) else UNKNOWN
         told = f"{len(lacking)} of {len(of_it)} boxes are not settled by anything of the last {need.hours:g} h: {_told(lacking)}"
         return Outcome(status, told, _remedy(lacking))
-    ages = [moment - _boxes.time_of(unit["at"]) for unit in fresh if _answers(unit, of_it)]
+    ages = [moment - time_of(unit["at"]) for unit in fresh if _answers(unit, of_it)]
     told = f"{len(of_it)} boxes are settled" + (f", the oldest evidence is {_hours(max(ages))} old" if ages else "")
     looked = [box for box in of_it if box["status"] in LOOK]
     if looked:

@@ -23,6 +23,11 @@ def now() -> str:
     return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def time_of(text: str) -> datetime.datetime:
+    """Return a time as :func:`now` writes it, UTC without saying so; ``ValueError`` when it is none, ``TypeError`` when no text."""
+    return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ")
+
+
 def stamp() -> str:
     """Return the time as ids begin with it: UTC, so that names sort by age."""
     return datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")

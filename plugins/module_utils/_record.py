@@ -8,7 +8,6 @@ Private to prosaas.ops: not for use by other collections, may change without not
 
 from __future__ import annotations
 
-import datetime
 import fcntl
 import hashlib
 import json
@@ -41,7 +40,7 @@ def build(
         "schema": SCHEMA,
         **begun,
         "finished": finished,
-        "seconds": (_time(finished) - _time(begun["started"])).total_seconds(),
+        "seconds": (_journal.time_of(finished) - _journal.time_of(begun["started"])).total_seconds(),
         **ending,
         "steps": [{**entry, "checks": [check["id"] for check in entry.get("checks") or []]} for entry in entries],
         "checks": last_of_each([check for entry in entries for check in entry.get("checks") or []]),
@@ -78,7 +77,7 @@ def write(state_dir: Path, record: dict[str, t.Any]) -> Path:
     path = state_dir / "records" / f"{record['run']}.json"
     with _one_at_a_time(state_dir / LOCK):
         record["previous_run"], record["previous"] = _newest_link(state_dir, record["run"])
-        data = (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
+        data = _store.as_json(record)
         # Told first: after a crash between the two the next one goes on with the last that is there.
         link = {key: record[key] for key in ("run", "previous", "previous_run")}
         _store.write_json(state_dir / CHAIN, {**link, "sha256": hashlib.sha256(data).hexdigest()})
@@ -96,22 +95,30 @@ def _one_at_a_time(lock: Path) -> t.Iterator[None]:
 
 def newest(state_dir: Path) -> dict[str, t.Any] | None:
     """Return the newest record of this host; one that is damaged answers nothing."""
-    files = sorted((state_dir / "records").glob("*.json"))
+    records = state_dir / "records"
+    link = _link(state_dir)
+    known = [records / f"{link['run']}.json"] if link else []
+    files = [path for path in known if path.exists()] or sorted(records.glob("*.json"))
     try:
         return _store.read_json(files[-1]) if files else None
     except OpsError:
         return None
 
 
+def _link(state_dir: Path) -> dict[str, t.Any] | None:
+    """Return what is noted of the record that was written last; names tell only what began last."""
+    try:
+        return t.cast("dict[str, t.Any] | None", _store.read_json(state_dir / CHAIN))
+    except OpsError:
+        return None
+
+
 def _newest_link(state_dir: Path, run: str) -> tuple[str | None, str | None]:
-    """Return run and hash of the record that was written last, as it was written; names tell only what began last.
+    """Return run and hash of the record that was written last, as it was written.
 
     A record of schema 1 is no link: its copies have other bytes. A run that ends a second time takes its own place again.
     """
-    try:
-        link = _store.read_json(state_dir / CHAIN)
-    except OpsError:
-        link = None
+    link = _link(state_dir)
     records = state_dir / "records"
     if link and link["run"] != run and (records / f"{link['run']}.json").exists():
         return link["run"], link["sha256"]
@@ -129,7 +136,3 @@ def _schema(data: bytes) -> t.Any:
         return json.loads(data)["schema"]
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def _time(text: str) -> datetime.datetime:
-    return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ")

@@ -57,7 +57,12 @@ def sync_dir(path: Path) -> None:
 
 def write_json(path: Path, content: t.Any) -> None:
     """Write JSON whole, mode 0600, keys in their given order."""
-    write_whole(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+    write_whole(path, as_json(content))
+
+
+def as_json(content: t.Any) -> bytes:
+    """Return JSON as files of ours hold it."""
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def read_json(path: Path) -> t.Any:

@@ -11,12 +11,12 @@ Private to prosaas.ops: not for use by other collections, may change without not
 
 from __future__ import annotations
 
-import datetime
 import itertools
 import typing as t
 from collections.abc import Mapping, Sequence
 
 from ansible_collections.prosaas.ops.plugins.module_utils import _boxes, _check
+from ansible_collections.prosaas.ops.plugins.module_utils._journal import time_of
 
 from . import _templates
 
@@ -110,12 +110,12 @@ def timeline(record: Row) -> list[dict[str, t.Any]]:
     steps = record.get("steps", [])
     if not steps:
         return []
-    began = _time(record["started"])
+    began = time_of(record["started"])
     whole = max(float(record["seconds"]), 1.0)
     return [
         {
             **step,
-            "left": round(100 * min(max((_time(step["at"]) - began).total_seconds() - _seconds(step), 0) / whole, 1), 2),
+            "left": round(100 * min(max((time_of(step["at"]) - began).total_seconds() - _seconds(step), 0) / whole, 1), 2),
             "width": round(100 * min(_seconds(step) / whole, 1), 2),
         }
         for step in steps
@@ -135,7 +135,3 @@ def said(record: Row) -> list[dict[str, t.Any]]:
 
 def _seconds(step: Row) -> float:
     return float(step.get("seconds") or 0.0)
-
-
-def _time(text: str) -> datetime.datetime:
-    return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ")

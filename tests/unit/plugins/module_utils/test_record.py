@@ -11,7 +11,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.prosaas.ops.plugins.module_utils import _journal, _lease, _run
+from ansible_collections.prosaas.ops.plugins.module_utils import _journal, _lease, _record, _run
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError
 
 ASKED: dict[str, t.Any] = {
@@ -40,6 +40,15 @@ def test_record_holds_what_was_asked_seen_and_done(tmp_path: Path) -> None:
     assert [(check["id"], check["status"]) for check in record["checks"]] == [("compose.api.state", "pass")], "the last answer"
     assert [(row["step"], row["status"]) for row in record["overtaken"]] == [("compose_health", "fail")], "what it was before"
     assert _lease.holder(tmp_path) is None
+
+
+def test_the_newest_record_is_the_one_that_ended_last(tmp_path: Path) -> None:
+    """A long run that began before a short one ends after it, and carries on what that has seen."""
+    long, short = begin(tmp_path), begin(tmp_path, lease=False)
+    _run.end(tmp_path, max(long, short), "passed", "", 30)
+    last, _path = _run.end(tmp_path, min(long, short), "passed", "", 30)
+    newest = _record.newest(tmp_path)
+    assert newest is not None and newest["run"] == last["run"]
 
 
 def test_records_are_chained(tmp_path: Path) -> None:
