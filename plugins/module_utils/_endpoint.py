@@ -162,11 +162,19 @@ def ask_assets(endpoint: Endpoint, http: Client, address_of: Callable[[str], str
     return _assets.look(fetch(endpoint.url), endpoint.url, fetch, endpoint.remedy)
 
 
-def ask_certificate(endpoint: Endpoint, http: Client, address_of: Callable[[str], str]) -> Outcome:
-    """Look at the certificate that is served: the connection has verified it, and what it cannot verify it refuses."""
+def ask_certificate(
+    endpoint: Endpoint, http: Client, address_of: Callable[[str], str], ends: dict[str, float] | None = None
+) -> Outcome:
+    """Look at the certificate that is served: the connection has verified it, and what it cannot verify it refuses.
+
+    Args:
+        ends: where it is noted when it ends (seconds since the epoch), by the id of the endpoint.
+    """
     found = answered(endpoint, endpoint.url, http, address_of).certificate
     if found is None:
         return Outcome(FAIL, f"{endpoint.url} is not served over TLS", "Write its URL with https.")
+    if ends is not None:
+        ends[endpoint.id] = found.not_after.timestamp()
     return judge_days(found.not_before, found.not_after, found.names, endpoint.certificate_days)
 
 
@@ -218,6 +226,7 @@ def inspect(
 ) -> Report:
     """Ask all endpoints side by side, each until it passes once or the common deadline is over."""
     deadline = time.monotonic() + deadline_seconds
+    ends: dict[str, float] = {}
 
     def check(endpoint: Endpoint) -> list[Check]:
         def itself() -> Outcome:
@@ -235,7 +244,7 @@ def inspect(
 
     def certificate(endpoint: Endpoint) -> Outcome:
         try:
-            return ask_certificate(endpoint, http, address_of)
+            return ask_certificate(endpoint, http, address_of, ends)
         except Unreachable:
             return _missing(endpoint)
 
@@ -244,7 +253,7 @@ def inspect(
 
     with ThreadPoolExecutor(max_workers=max(1, min(16, len(endpoints)))) as pool:
         found = itertools.chain.from_iterable(pool.map(check, endpoints))
-        return Report(checks=list(found), secrets=secrets or set())
+        return Report(list(found), {"certificates": ends}, secrets or set())
 
 
 def _missing(endpoint: Endpoint) -> Outcome:

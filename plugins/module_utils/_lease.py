@@ -101,6 +101,12 @@ def holder(state_dir: Path) -> Holder | None:
     return _read(state_dir)
 
 
+def held(state_dir: Path) -> Holder | None:
+    """Return who changes the host now: who holds the lease, unless it has expired and nothing works any more."""
+    found = _read(state_dir)
+    return found if found is not None and (_age(state_dir) < TTL_SECONDS or _busy(state_dir)) else None
+
+
 @contextmanager
 def working(state_dir: Path, run: str, mutates: bool) -> t.Iterator[None]:
     """Renew the lease of this run; for a mutating step, also hold the work lock and go on renewing until it ends.

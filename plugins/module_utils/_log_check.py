@@ -61,6 +61,7 @@ class Policy:
         known: lines that mean nothing, by pattern of services.
         deadline: seconds from a container's start within which required lines must have come.
         hidden: patterns of variables whose values are masked.
+        window: seconds up to now that are looked at, whichever start their lines belong to; 0 for all since the start.
     """
 
     rules: Mapping[str, Sequence[Rule]]
@@ -69,6 +70,7 @@ class Policy:
     asked: Asked | None
     deadline: float
     hidden: Sequence[str]
+    window: float = 0.0
 
     def of(self, service: str) -> tuple[Rule, ...]:
         """Return the rules of a service; those under its own name win over those of a pattern."""
@@ -86,6 +88,7 @@ def policy(
     probes: Mapping[str, t.Any] | None,
     deadline: float,
     hidden: Sequence[str],
+    window: float = 0.0,
 ) -> Policy:
     """Read the data of the rules; a slip in it is an error that names the place."""
     lines: dict[str, list[Known]] = {}
@@ -103,6 +106,7 @@ def policy(
         asked,
         deadline,
         hidden,
+        window,
     )
 
 
@@ -118,6 +122,7 @@ class Log:
     first: str = ""
     last: str = ""
     trouble: str = ""
+    window: float = 0.0
     processes: list[str] = field(default_factory=list)
     remembered: Mapping[str, str] = field(default_factory=dict)
 
@@ -151,7 +156,7 @@ def since(container: Container) -> float:
 def read(engine: Engine, container: Container, policy: Policy, remembered: Mapping[str, str]) -> Log:
     """Read one log from the container's start to its end."""
     rules = policy.of(container.service)
-    log = Log(container, {}, Tally(rules, container.started_at))
+    log = Log(container, {}, Tally(rules, container.started_at), window=policy.window)
     with stopwatch() as seconds:
         try:
             _read(engine, log, rules, policy)
@@ -174,7 +179,8 @@ def _read(engine: Engine, log: Log, rules: tuple[Rule, ...], policy: Policy) -> 
         tuple(of_service(container.service, policy.asked.causes)) if policy.asked else (),
     )
     if container.started_at:
-        search = Search(engine.log_chunks(container.id, since(container)), log.tally.literals())
+        begin = engine.now() - policy.window if policy.window else since(container)
+        search = Search(engine.log_chunks(container.id, begin), log.tally.literals())
         for stamp, line in search:
             log.tally.take(stamp, line)
         log.size, log.first, log.last = search.size, search.first, search.last[1]
@@ -300,9 +306,7 @@ def _of_one(rule: Rule, log: Log, policy: Policy) -> Outcome:
 
 
 def _by_kinds(rule: Rule, log: Log, shown: t.Callable[[str], str]) -> Outcome | None:
-    kinds = sorted(
-        log.tally.kinds.get(rule.name, {}).values(), key=lambda one: (STATUSES.index(one.status), -one.count)
-    )
+    kinds = log.tally.against(rule)
     if not kinds:
         return None
     worst = [one for one in kinds if one.status == kinds[0].status]
@@ -364,6 +368,8 @@ def _by_processes(rule: Rule, log: Log) -> Outcome | None:
 def _since(log: Log) -> str:
     passed = log.tally.passed_over
     known = f"; {passed} known {'line' if passed == 1 else 'lines'} left out" if passed else ""
+    if log.window:
+        return f" of the last {log.window / 60:g} min{known}"
     return f" since its start at {_utc(log.container.started_at)}{known}"
 
 

@@ -16,7 +16,7 @@ import typing as t
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ._check import FAIL, WARN
+from ._check import FAIL, STATUSES, WARN
 from ._engine import moment
 from ._errors import OpsError
 
@@ -26,6 +26,7 @@ MOST_ASKED = 20_000  # lines that wait to be told whose they are
 # An asterisk stands for anything, and so does an emoji: the same text is printed with this one and with that one.
 _GAP = re.compile("(?:[*\u2190-\u21ff\u2300-\u2bff\u200d\ufe0f\U0001f000-\U0001faff]\\s*)+")
 _VARIES = re.compile(r"[0-9a-f]{8,}|\d+", re.IGNORECASE)
+_TIME = re.compile(r"^\[?#[-/]#[-/]#[ T]#:#:#(?:[.,]#)?Z?\]? *")  # of a line in which numbers are # already
 
 Given = Mapping[str, t.Any]
 When = Mapping[str, t.Sequence[str]]
@@ -76,6 +77,7 @@ class Rule:
         forbidden: texts that fail; advisory: texts that warn.
         levels: whether lines of the levels that fail or warn count, too.
         startup: seconds from the start in which forbidden texts fail; later ones warn. 0 for always.
+        least: how many lines of one kind there must be before they count.
         when: values of variables of the container with which the rule holds.
     """
 
@@ -89,6 +91,7 @@ class Rule:
     when: When = field(default_factory=dict)
     processes: Processes | None = None
     remedy: str = ""
+    least: int = 1
 
     @property
     def texts(self) -> list[Text]:
@@ -131,7 +134,7 @@ def merged(base: Mapping[str, t.Any], extra: Mapping[str, t.Any]) -> dict[str, d
     return found
 
 
-_KEYS = {"title", "required", "forbidden", "advisory", "levels", "startup", "when", "processes", "remedy"}
+_KEYS = {"title", "required", "forbidden", "advisory", "levels", "startup", "when", "processes", "remedy", "least"}
 
 
 def rule_of(service: str, name: str, given: Given) -> Rule:
@@ -150,6 +153,7 @@ def rule_of(service: str, name: str, given: Given) -> Rule:
         conditions(given.get("when")),
         Processes(_texts(processes["texts"]), int(processes["most"])) if processes else None,
         str(given.get("remedy") or ""),
+        int(given.get("least") or 1),
     )
 
 
@@ -185,6 +189,11 @@ def level_of(name: str, given: Given) -> Level:
             f"The format {name} of levels cannot be read ({error}).",
             "Give it a regular expression as line, with the group (?P<level>...).",
         ) from None
+
+
+def kind_of(line: str) -> str:
+    """Return what a line says, without its time and with ``#`` for what varies: alike for all lines of a kind."""
+    return _TIME.sub("", " ".join(_VARIES.sub("#", line).split()))
 
 
 def of_service(service: str, data: Mapping[str, Iterable[t.Any]]) -> list[t.Any]:
@@ -264,6 +273,11 @@ class Tally:
     def waits(self) -> bool:
         """Whether there are lines of which it is not known who caused them."""
         return bool(self._waiting)
+
+    def against(self, rule: Rule) -> list[Kind]:
+        """Return the kinds of lines that count against a rule, worst and most frequent first."""
+        found = (one for one in self.kinds.get(rule.name, {}).values() if one.count >= rule.least)
+        return sorted(found, key=lambda one: (STATUSES.index(one.status), -one.count))
 
     def missing(self, rule: Rule) -> list[tuple[Text, ...]]:
         """Return the groups of which no text was printed."""

@@ -95,7 +95,14 @@ def inspect(
     for reading in readings:
         checks.append(timed(reading.id, reading.title, (), partial(judge_reading, reading, found[reading.connection])))
     own = inside.own.values() if isinstance(inside, Inside) else ()
-    return Report(checks=checks, secrets=_secrets_of(sources, values, [*leads.values(), *own]))
+    measured = {name: _measured(one) for name, one in found.items() if isinstance(one, Seen)}
+    return Report(checks, {"databases": measured}, _secrets_of(sources, values, [*leads.values(), *own]))
+
+
+def _measured(seen: Seen) -> dict[str, int]:
+    tightest = min(seen.limits, key=lambda one: one[1] - one[2], default=None)
+    taken = {"connections": tightest[2], "limit": tightest[1]} if tightest else {}
+    return {**taken, "size": seen.size}
 
 
 def _inside(place: Place, asked: Mapping[str, tuple[Source, Target]], execute: Execute, seconds: int) -> Inside | None:

@@ -27,6 +27,7 @@ _TRIPS = 5
 _ABOUT = """
 SELECT current_setting('server_version') AS version,
        pg_backend_pid() AS pid,
+       pg_database_size(current_database()) AS size,
        pg_is_in_recovery() AS replica,
        current_setting('default_transaction_read_only') = 'on' AS read_only,
        current_schema() AS schema,
@@ -104,6 +105,7 @@ class Seen:
     Attributes:
         trip: milliseconds of a round trip.
         tls: protocol and cipher of our own leg; empty when it is in the clear.
+        size: bytes of the database.
         pooled: whether a pooler stands between.
         creates: whether the user may create tables in ``schema``.
         foreign: tables in it that belong to a role which the user is no member of, and that role.
@@ -115,6 +117,7 @@ class Seen:
     version: str
     trip: float
     tls: str
+    size: int = 0
     pooled: bool = False
     replica: bool = False
     read_only: bool = False

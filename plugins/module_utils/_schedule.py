@@ -119,6 +119,7 @@ def document(place: Place, job: dict[str, t.Any], params: dict[str, t.Any]) -> d
         "output": str(place.output(job["name"])),
         "notify": str(place.notify),
         "report": list(params["report"]),
+        "repeat": job["repeat"],
     }
 
 

@@ -260,6 +260,11 @@ started:
   type: list
   elements: str
   sample: [business_1]
+newest_backup:
+  description: When the newest backup was begun, in seconds since the epoch; V(0) when there is none.
+  returned: with O(backups)
+  type: float
+  version_added: 0.3.0
 verdict:
   description: The worst status of the checks that count, V(pass), V(warn), V(unknown) or V(fail).
   returned: always
@@ -390,7 +395,9 @@ def look(call: Call) -> Report:
     backups = params["backups"]
     if backups:
         shelf = Shelf(Path(backups["dir"]), params["project"])
-        report.checks.append(_backup_judge.newest(shelf.backups(), _backup_judge.Limits(backups["max_age_hours"])))
+        held = shelf.backups()
+        report.checks.append(_backup_judge.newest(held, _backup_judge.Limits(backups["max_age_hours"])))
+        report.facts["newest_backup"] = held[0][0].time().timestamp() if held[0] else 0
     report.secrets |= set(filter(None, headers.values()))
     if params["remember"] and not call.check_mode:
         memory.keep()

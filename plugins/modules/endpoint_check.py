@@ -199,6 +199,12 @@ checks:
       evidence: 'http://prosaas-api:5000/readyz: 200 application/json dependencies.database="healthy", 0.02 s'
       remedy: ''
       item: [225]
+certificates:
+  description: When the certificates that were looked at end, in seconds since the epoch, by the id of the endpoint.
+  returned: always
+  type: dict
+  sample: {endpoint.health: 1795824000}
+  version_added: 0.3.0
 verdict:
   description: The worst status of the checks that count, V(pass), V(warn), V(unknown) or V(fail).
   returned: always

@@ -40,6 +40,7 @@ options:
         they are V(warn).
       - C(advisory) is a list of texts that are V(warn).
       - C(levels), true or false, says whether lines of a bad level (O(levels)) count as well.
+      - C(least) is how many lines of one kind there must be before they count, 1 by default.
       - C(processes) has C(texts) and C(most), and says how many processes of a container may have one of these texts in
         their command line. It is for what a log does not tell.
       - C(when) has values, or lists of values, by variable of the container. With other values the check is V(skip).
@@ -96,6 +97,13 @@ options:
         that has not passed and nothing forbidden has appeared. V(0) does not wait.
     type: float
     default: 60
+  window:
+    description:
+      - Seconds up to now that are looked at, whichever start of a container their lines belong to. It is for what is looked
+        at again and again, and not for C(required) lines. V(0) is all since the start.
+    type: float
+    default: 0
+    version_added: 0.3.0
   remember:
     description:
       - Keep on the host, below O(state_dir), which required lines were seen of which start, for the time when a log has
@@ -164,6 +172,21 @@ msg:
   returned: always
   type: str
   sample: 22 of 22 checks passed.
+kinds:
+  description:
+    - The kinds of lines that count against a rule, each with the id of its C(check), C(kind) (what they say, with C(#) for
+      numbers and without secrets), C(status), C(count), and the C(first) and C(last) by the engine's clock.
+  returned: when the engine answers
+  type: list
+  elements: dict
+  sample:
+    - check: logs.prosaas-api.errors
+      kind: "ERROR [server.jobs] job # failed"
+      status: warn
+      count: 14
+      first: '2026-11-25T09:31:02.123456789Z'
+      last: '2026-11-25T09:33:12.123456789Z'
+  version_added: 0.3.0
 size:
   description: Bytes of log that were read.
   returned: when the engine answers
@@ -173,7 +196,7 @@ size:
 
 import typing as t
 
-from ansible_collections.prosaas.ops.plugins.module_utils import _health_report, _log_check, _log_rules
+from ansible_collections.prosaas.ops.plugins.module_utils import _health_report, _log_check, _log_kinds, _log_rules
 from ansible_collections.prosaas.ops.plugins.module_utils._check import Report
 from ansible_collections.prosaas.ops.plugins.module_utils._memory import Memory
 from ansible_collections.prosaas.ops.plugins.module_utils._module import Call, run_module
@@ -198,6 +221,7 @@ OPTIONS: dict[str, t.Any] = {
         },
     },
     "deadline": {"type": "float", "default": 60},
+    "window": {"type": "float", "default": 0},
     "remember": {"type": "bool", "default": False},
     "secret_names": {"type": "list", "elements": "str", "default": SECRET_NAMES, "no_log": False},
 }
@@ -212,6 +236,7 @@ def look(call: Call) -> Report:
         params["probes"],
         params["deadline"],
         params["secret_names"],
+        params["window"],
     )
     memory = Memory(call.state_dir, "logs")
     logs = _log_check.look(serving(call.state_dir), params["project"], policy, memory, call.progress)
@@ -220,7 +245,8 @@ def look(call: Call) -> Report:
     read = [log for of_service in logs.values() for log in of_service]
     environments = {"services": {log.name: {"environment": log.environment} for log in read}}
     secrets = _health_report.secret_values(environments, params["secret_names"])
-    return Report(_log_check.checks(policy, logs), {"size": sum(log.size for log in read)}, secrets)
+    facts = {"size": sum(log.size for log in read), "kinds": _log_kinds.told(logs, secrets)}
+    return Report(_log_check.checks(policy, logs), facts, secrets)
 
 
 def main() -> None:

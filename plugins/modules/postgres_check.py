@@ -246,6 +246,14 @@ checks:
       evidence: TLSv1.3 TLS_AES_256_GCM_SHA384, as sslmode=verify-full demands; the server refuses plain connections
       remedy: ''
       item: [20]
+databases:
+  description:
+    - What was measured of each of O(connections) that answers. C(connections) and C(limit) are those of the tightest limit that it
+      tells, C(size) is that of the database in bytes.
+  returned: always
+  type: dict
+  sample: {app: {connections: 12, limit: 97, size: 84213759}}
+  version_added: 0.3.0
 verdict:
   description: The worst status of the checks that count, V(pass), V(warn), V(unknown) or V(fail).
   returned: always

@@ -65,7 +65,7 @@ options:
         required: true
       at:
         description:
-          - Time of the day in the controller's time zone, as V(HH:MM), quoted. V(*:15) is every hour, V(*:*) every minute.
+          - Time of the day in the controller's time zone, as V(HH:MM), quoted. V(*:15) is every hour, V(*:*/5) every five minutes.
         type: str
         required: true
       days:
@@ -101,6 +101,11 @@ options:
         description: Minutes after which a run is ended and reported.
         type: int
         default: 120
+      repeat:
+        description: Whether an end that is reported is reported again when the next run ends the same way.
+        type: bool
+        default: true
+        version_added: 0.3.0
   python:
     description: Interpreter of the wrapper.
     type: path
@@ -252,6 +257,7 @@ JOB = {
     "limit": {"type": "str", "default": ""},
     "arguments": {"type": "list", "elements": "str", "default": []},
     "timeout": {"type": "int", "default": 120},
+    "repeat": {"type": "bool", "default": True},
 }
 MAIL = {
     "to": {"type": "list", "elements": "str", "required": True},

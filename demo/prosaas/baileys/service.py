@@ -44,6 +44,8 @@ class Sessions:
             threading.Timer(CONNECT_SECONDS, self._settle, [tenant]).start()
 
     def status(self, tenant: str) -> dict[str, object]:
+        if self._states.get(tenant) == "connected" and not paired(tenant):
+            self._log_out(tenant)
         state = self._states.get(tenant, "not_started")
         connected, started = state == "connected", state != "not_started"
         print(f"[WA] Status check for {tenant}: connected={str(connected).lower()}, canSend={str(connected).lower()}")
@@ -54,10 +56,18 @@ class Sessions:
             "timestamp": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()),
         }
 
+    def _log_out(self, tenant: str) -> None:
+        """The tenant has ended the session on its phone: here its credentials are gone, there WhatsApp says 401."""
+        print(f"[WA] {tenant}: ❌ Disconnected. reason=401, message=Connection Failure")
+        print(f"[WA] {tenant}: Session cleared. User MUST manually scan QR via /start endpoint.")
+        self._states.pop(tenant)
+
     def _settle(self, tenant: str) -> None:
         self._states[tenant] = "connected" if paired(tenant) else "waiting_qr"
         if self._states[tenant] == "connected":
             print(f"[WA] {tenant}: 🎉 CONNECTED AND READY TO SEND! (connected=true, authPaired=true, canSend=true)")
+        else:
+            print(f"[WA] {tenant}: ✅ QR generated successfully in 12ms, qr_length=237, timestamp={time.time() * 1000:.0f}")
 
 
 sessions = Sessions()

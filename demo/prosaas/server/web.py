@@ -7,11 +7,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
+
+logger = logging.getLogger("server.app_factory")
 
 EXPORT_PIECES = 10
 EXPORT_PIECE_SECONDS = 0.1
@@ -29,6 +32,14 @@ async def login(request: Request) -> JSONResponse:
     return JSONResponse({"error": "Invalid credentials"}, 401)
 
 
+async def leads(request: Request) -> JSONResponse:
+    """A form is taken with its token alone, as by the real one's SeaSurf, in its words."""
+    if not request.headers.get("X-CSRFToken"):
+        logger.warning("Forbidden (CSRF token missing or incorrect.): %s", request.url.path)
+        return JSONResponse({"error": "CSRF token missing or incorrect."}, 403)
+    return JSONResponse({"error": "Not authenticated"}, 401)
+
+
 async def export(request: Request) -> StreamingResponse:
     """One second long: who stops a container in the middle of it has cut an answer."""
     length = str(EXPORT_PIECES * len(EXPORT_PIECE))
@@ -44,5 +55,6 @@ async def _pieces() -> AsyncIterator[bytes]:
 ROUTES = [
     Route("/api/auth/me", me),
     Route("/api/auth/login", login, methods=["POST"]),
+    Route("/api/leads", leads, methods=["POST"]),
     Route("/api/leads/export", export),
 ]

@@ -105,12 +105,14 @@ class Job:
         self.seconds: int = content["timeout"]
         self.keep: int = content["keep"]
         self.report: list[str] = content["report"]
+        self.repeat: bool = content.get("repeat", True)
         self.notify = Path(content["notify"])
         self.folder = Path(content["output"])
         self.title = f"{content['name']} of {content['label']}"
         self.about: Json = {"project": content["project"], "playbook": content["playbook"], "job": content["name"]}
         self.status = self.folder / "status.json"
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.before: str = read_json(self.status).get("outcome", "")
 
     def output(self, suffix: str = "") -> tuple[Path, t.TextIO]:
         """Make the file for the output of this run; a second one in the same second gets a number."""
@@ -222,7 +224,7 @@ def report_lost(job: Job) -> None:
 
 def tell(job: Job, end: End, about: Json, stream: t.TextIO) -> None:
     """Tell the operators, and write down whoever could not be told. It never fails."""
-    if end.outcome == "passed":
+    if end.outcome == "passed" or (end.outcome == job.before and not job.repeat):
         return
     host = socket.gethostname()
     text = f"Scheduled {job.title} on controller {host} {end.said} (exit code {end.code}). "

@@ -34,7 +34,7 @@ def kept() -> Iterator[None]:
             os.chown(path, found.st_uid, found.st_gid)
 
 
-def issue(new_key: str, digest: str) -> None:
+def issue(new_key: str, digest: str, days: int = 365) -> None:
     """Put a certificate of the demo's authority, for the right names, in place, with a key of its own."""
     with tempfile.TemporaryDirectory() as scratch:
         request, extensions = Path(scratch, "request"), Path(scratch, "extensions")
@@ -54,7 +54,7 @@ def issue(new_key: str, digest: str) -> None:
             request,
         )
         authority = ["-CA", DEMO / "ca/ca.crt", "-CAkey", DEMO / "ca/ca.key", "-set_serial", "4711"]
-        sign = ["openssl", "x509", "-req", f"-{digest}", "-days", "365", "-in", request, "-extfile", extensions]
+        sign = ["openssl", "x509", "-req", f"-{digest}", "-days", str(days), "-in", request, "-extfile", extensions]
         run(*sign, *authority, "-out", CERTIFICATE)
 
 

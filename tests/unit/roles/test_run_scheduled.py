@@ -124,6 +124,18 @@ def test_what_is_not_to_be_reported_is_not(tmp_path: Path) -> None:
     assert hook.got == []
 
 
+def test_an_end_that_is_not_repeated_is_reported_once_until_it_was_well(tmp_path: Path) -> None:
+    mood = tmp_path / "mood"
+    program = f"print({RECAP!r}); raise SystemExit(int(open({str(mood)!r}).read()))"
+    job = Job(tmp_path, program, repeat=False)
+    with webhook() as hook:
+        job.tell(hook)
+        for code in (2, 2, 4, 0, 2):
+            mood.write_text(str(code))
+            assert job.run()[0] == code
+    assert [told["outcome"] for told in hook.got] == ["failed", "unreachable", "failed"]
+
+
 def test_a_second_run_at_the_same_time_is_refused_and_reported(tmp_path: Path) -> None:
     job = Job(tmp_path, "import time; print('begun', flush=True); time.sleep(3)")
     with webhook() as hook:

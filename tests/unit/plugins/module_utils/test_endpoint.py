@@ -97,6 +97,7 @@ def shipped() -> dict[str, Endpoint]:
         SHIPPED.read_text(encoding="utf-8")
         .replace("{{ verify_domain }}", "app.test")
         .replace("{{ verify_n8n_domain }}", "n8n.app.test")
+        .replace("{{ verify_endpoints_certificate_days }}", "14")
     )
     read = ArgumentSpecValidator(endpoint_check.OPTIONS).validate(
         {"endpoints": yaml.safe_load(raw)["verify_endpoints"]}

@@ -52,6 +52,17 @@ def test_expired_lease_is_taken_over_and_the_old_holder_is_told(tmp_path: Path) 
     assert _lease.take(tmp_path, holder("two")) == holder("one")
 
 
+def test_an_expired_lease_holds_nobody_up_unless_a_module_still_works(tmp_path: Path) -> None:
+    assert _lease.held(tmp_path) is None
+    _lease.take(tmp_path, holder("one"))
+    assert _lease.held(tmp_path) == holder("one")
+    with _lease.working(tmp_path, "one", True):
+        age(tmp_path, _lease.TTL_SECONDS + 1)
+        assert _lease.held(tmp_path) == holder("one")
+    age(tmp_path, _lease.TTL_SECONDS + 1)
+    assert _lease.held(tmp_path) is None
+
+
 def test_lease_of_a_run_known_to_be_dead_is_taken_over_at_once(tmp_path: Path) -> None:
     _lease.take(tmp_path, holder("one"))
     with pytest.raises(_lease.Held):

@@ -25,6 +25,8 @@ TIMES: list[tuple[str, list[str], list[int], str, str, str]] = [
     ("03:41", [], [], "41 3 * * *", "*-*-* 03:41:00", "2026-11-28 03:41"),
     ("03:40", [], [], "40 3 * * *", "*-*-* 03:40:00", "2026-11-29 03:40"),
     ("*:*", [], [], "* * * * *", "*-*-* *:*:00", "2026-11-28 03:41"),
+    ("*:*/5", [], [], "*/5 * * * *", "*-*-* *:00/5:00", "2026-11-28 03:45"),
+    ("04:*/30", [], [], "*/30 4 * * *", "*-*-* 04:00/30:00", "2026-11-28 04:00"),
     ("*:15", [], [], "15 * * * *", "*-*-* *:15:00", "2026-11-28 04:15"),
     ("23:*", ["sunday"], [], "* 23 * * 0", "Sun *-*-* 23:*:00", "2026-11-29 23:00"),
     ("00:00", ["saturday", "monday"], [], "0 0 * * 1,6", "Mon,Sat *-*-* 00:00:00", "2026-11-30 00:00"),
@@ -68,6 +70,7 @@ def test_every_day_of_the_month_has_a_next_time() -> None:
         ("24:00", [], [], "no time of a day"),
         ("3:40", [], [], "no time of a day"),
         ("03:40\n", [], [], "no time of a day"),
+        ("*:*/7", [], [], "do not divide the hour"),
         ("03:40", ["sun"], [], "no day of the week"),
         ("03:40", [], [32], "no month has"),
         ("03:40", ["sunday"], [1], "both set"),
@@ -81,7 +84,7 @@ def test_impossible_times(at: str, days: list[str], monthdays: list[int], said: 
 def job(**settings: t.Any) -> dict[str, t.Any]:
     basis: dict[str, t.Any] = {"name": "backup", "playbook": "prosaas.ops.backup", "at": "03:40", "days": []}
     basis.update({"days_of_month": [], "extra_vars": {}, "extra_vars_files": [], "limit": "", "arguments": []})
-    return {**basis, "timeout": 120, **settings}
+    return {**basis, "timeout": 120, "repeat": True, **settings}
 
 
 def params(directory: Path, **settings: t.Any) -> dict[str, t.Any]:
