@@ -50,7 +50,8 @@ def test_demo_run_ends_with_a_verified_deployment(deployed: Stack) -> None:
 
 def test_second_run_changes_nothing(deployed: Stack) -> None:
     before, images = deployed.ids(), deployed.images()
-    done = subprocess.run(["bash", "demo/run"], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    command = ["bash", "demo/run", "--until", "deploy"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
     assert re.search(r"^demo  unchanged after .*: 0 changed, \d+ ok", done.stdout, re.MULTILINE)
     assert deployed.ids() == before, "id and StartedAt of every container, one-shots included"
@@ -143,7 +144,7 @@ def test_configuration_alone_is_a_release_too(deployed: Stack) -> None:
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_both_flavours_pass_and_a_second_run_changes_nothing(deployed: Stack, flavour: str) -> None:
     first = subprocess.run(
-        ["bash", "demo/run", "--flavour", flavour], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
+        ["bash", "demo/run", "--until", "deploy", "--flavour", flavour], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
     )
     assert first.returncode == 0, first.stdout[-4000:]
     before = deployed.ids()
