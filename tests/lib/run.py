@@ -16,6 +16,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from lint import lint
+from package import package
 from result import Counts, report, run, say
 from sanity import sanity
 from tree import COPY, ROOT, WORK, copy_tree
@@ -105,6 +106,7 @@ PARTS: dict[str, Part] = {
     "lint": lint,
     "sanity": sanity,
     "unit": lambda: pytest("unit", COPY, UNIT_SECONDS, *WITHOUT_SOAK),
+    "package": package,
     "integration": lambda: on_demo("integration", INTEGRATION_SECONDS, *WITHOUT_SOAK),
     "e2e": lambda: on_demo("e2e", E2E_SECONDS, *WITHOUT_SOAK),
 }
@@ -112,6 +114,7 @@ SOAK_PARTS: dict[str, Part] = {
     "lint": lint,
     "sanity": sanity,
     "unit": lambda: pytest("unit", COPY, SOAK_SECONDS),
+    "package": package,
     "the other ansible-core": other_core,
     "integration": lambda: on_demo("integration", SOAK_SECONDS),
     "e2e": lambda: on_demo("e2e", SOAK_SECONDS),
