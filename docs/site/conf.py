@@ -45,13 +45,16 @@ ANSIBLE = "https://docs.ansible.com/projects/ansible/latest"
 ANSIBLE_PAGES = {
     "action_plugins": "plugins/action.html",
     "ansible_configuration_settings": "reference_appendices/config.html",
+    "callback_plugins": "plugins/callback.html",
     "common_return_values": "reference_appendices/common_return_values.html",
 }
 OTHER_MODULE = re.compile(r"ansible_collections\.(\w+)\.(\w+)\.(\w+_module)")
 
 
-def ansible_page(label: str) -> str | None:
-    """Return where Ansible's documentation has a label; None for one that must be ours."""
+def ansible_page(label: str, kind: str = "ref") -> str | None:
+    """Return where Ansible's documentation has a label or a variable; None for one that must be ours."""
+    if kind == "envvar" and label.startswith("ANSIBLE_"):
+        return f"{ANSIBLE}/{ANSIBLE_PAGES['ansible_configuration_settings']}#envvar-{label}"
     module = OTHER_MODULE.fullmatch(label)
     if module and f"{module[1]}.{module[2]}" != project:
         return f"{ANSIBLE}/collections/{module[1]}/{module[2]}/{module[3]}.html"
@@ -61,7 +64,7 @@ def ansible_page(label: str) -> str | None:
 def link_to_ansible(
     _app: Sphinx, _env: BuildEnvironment, node: pending_xref, text: nodes.TextElement
 ) -> nodes.reference | None:
-    page = ansible_page(node.get("reftarget", ""))
+    page = ansible_page(node.get("reftarget", ""), node.get("reftype", ""))
     return nodes.reference("", "", *text.children, refuri=page, internal=False) if page else None
 
 

@@ -98,8 +98,9 @@ def page_faults(name: str, text: str) -> Iterator[str]:
 
 
 def site_faults(html: Path) -> Iterator[str]:
-    """Yield the modules and roles that have no page, and what pages fetch from elsewhere."""
+    """Yield the modules, callbacks and roles that have no page, and what pages fetch from elsewhere."""
     expected = [f"reference/{path.stem}_module.html" for path in (COPY / "plugins/modules").glob("*.py")]
+    expected += [f"reference/{path.stem}_callback.html" for path in (COPY / "plugins/callback").glob("*.py")]
     expected += [f"reference/{path.name}_role.html" for path in (COPY / "roles").iterdir()]
     expected += ["index.html", "docs/operations.html", "search.html"]
     for name in sorted(expected):
