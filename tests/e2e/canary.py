@@ -117,7 +117,7 @@ class Watch:
 
 def kept(since: float) -> Iterator[tuple[str, str]]:
     """Yield what runs have left behind; the releases, which hold the configuration itself, are no part of it."""
-    for top in ("records", "state/records", "state/runs"):
+    for top in ("records", "diagnose", "state/records", "state/runs"):
         for path in sorted((DEMO / top).rglob("*")):
             if path.is_file() and path.stat().st_mtime >= since:
                 yield from _unpacked(path) if path.name.endswith(".tar.gz") else [(str(path), path.read_text(errors="replace"))]
