@@ -9,7 +9,9 @@
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import itertools
+import re
 import sys
 import typing as t
 from pathlib import Path
@@ -19,6 +21,8 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "roles" / "prosaas" / "files" / "checklist.yml"
 PAGE = ROOT / "docs" / "checklist.md"
+FAULTS = (ROOT / "docs" / "faults.md", ROOT / "docs" / "faults-of-verify.md")
+PEOPLE = ("call.answer_makes_sense", "golive.approval.*")  # what only a person can say
 
 Box = t.Mapping[str, t.Any]
 
@@ -37,6 +41,10 @@ is named as its module is and has no dot. None yet: -. Checks and steps name the
 The original is [{title}][original], version {version} of {date}.
 
 [original]: {url}
+
+{count} boxes: {seen} are answered by a check that the end-to-end tests have seen green on the demo's stack and red by a fault of that stack
+([preflight](faults.md), [verify](faults-of-verify.md)), {work} by a step of the work or by a check that other tests have seen red, and
+{people} by the word of a person alone.
 """
 
 
@@ -71,7 +79,7 @@ def page(data: t.Mapping[str, t.Any], checks: t.Mapping[int, t.Sequence[str]]) -
     """Return the whole page."""
     source, boxes = data["source"], data["boxes"]
     url = f"{source['repository']}/blob/{source['commit']}/{source['path']}"
-    parts = [HEAD.format(count=len(boxes), url=url, **source), phases(boxes)]
+    parts = [HEAD.format(url=url, **source, **counted(boxes, checks)), phases(boxes)]
     for chapter, members in itertools.groupby(boxes, key=lambda box: headings(box)[0]):
         parts.append(f"## {chapter}\n")
         for section, rows in itertools.groupby(members, key=lambda box: headings(box)[1]):
@@ -79,6 +87,17 @@ def page(data: t.Mapping[str, t.Any], checks: t.Mapping[int, t.Sequence[str]]) -
                 parts.append(f"### {section}\n")
             parts.append(table(("Line", "Id", "Meaning", "Proof"), (row(box, checks.get(box["line"], [])) for box in rows)))
     return "\n".join(parts)
+
+
+def counted(boxes: t.Sequence[Box], checks: t.Mapping[int, t.Sequence[str]]) -> dict[str, int]:
+    """Return how many boxes there are, and how many are answered in which way."""
+    pages = "".join(path.read_text(encoding="utf-8") for path in FAULTS)
+    red = set(re.findall(r"^\| `([^`]+)` \|.*\| \*\*fail\*\*", pages, re.MULTILINE))
+    counts = {"count": len(boxes), "seen": 0, "work": 0, "people": 0}
+    for box in boxes:
+        names = [name for name in checks.get(box["line"], []) if not any(fnmatch.fnmatchcase(name, one) for one in PEOPLE)]
+        counts["people" if not names else "seen" if any(fnmatch.filter(red, name) for name in names) else "work"] += 1
+    return counts
 
 
 def headings(box: Box) -> tuple[str, str]:

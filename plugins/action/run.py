@@ -19,6 +19,11 @@ from ansible_collections.prosaas.ops.plugins.module_utils import _record
 from ansible_collections.prosaas.ops.plugins.plugin_utils import _record_copy, _record_files
 
 _PROC = Path("/proc")
+# Ansible takes the words of -e apart at every space, and drops without a word what is no NAME=VALUE.
+LEFT_OVER = (
+    "Nothing was begun, since a part of -e belongs to no variable: {}. "
+    """Put quotes into the quotes, -e "reason='two words'", or write JSON, -e '{{"reason": "two words"}}'."""
+)
 
 
 def process_start(pid: int) -> int:
@@ -56,6 +61,8 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         variables = task_vars or {}
         arguments = {**self._task.args, "controller": this_controller()}
+        if variables.get("_raw_params"):
+            return {"failed": True, "msg": LEFT_OVER.format(variables["_raw_params"])}
         self._try_key(arguments)
         try:
             result = self._execute_module(module_args=arguments, task_vars=variables)

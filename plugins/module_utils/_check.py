@@ -240,11 +240,11 @@ def _lines(rows: Sequence[dict[str, t.Any]]) -> list[str]:
     said: dict[tuple[str, str, str, str], list[str]] = {}
     for row in rows:
         evidence = row["evidence"].partition("\n")[0].rstrip(".")
-        key = (row["status"], evidence, row["remedy"].rstrip("."), _excuse(row))
+        key = (row["status"], evidence, row["remedy"].rstrip("."), excuse(row))
         said.setdefault(key, []).append(row["id"])
     return [
-        f"{status:<8} {', '.join(ids)}: {evidence}{excuse}" + (f" -> {remedy}" if remedy else "")
-        for (status, evidence, remedy, excuse), ids in said.items()
+        f"{status:<8} {', '.join(ids)}: {evidence}{why}" + (f" -> {remedy}" if remedy else "")
+        for (status, evidence, remedy, why), ids in said.items()
     ]
 
 
@@ -258,7 +258,7 @@ def _questions(rows: Sequence[dict[str, t.Any]], answers: str) -> list[str]:
     return [f"What only a person can answer goes into {answers}, in the inventory or by -e @FILE:", *lines] if lines else []
 
 
-def _excuse(row: dict[str, t.Any]) -> str:
+def excuse(row: dict[str, t.Any]) -> str:
     for how, given in (("waived", row["waiver"]), ("attested", row["attestation"])):
         if given:
             return f" [{how} by {given['by']} until {given['until']}: {given['reason']}]"

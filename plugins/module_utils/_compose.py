@@ -113,7 +113,7 @@ def explain(command: str, printed: str, remedy: str) -> OpsError:
         return Unreachable("The Docker engine does not answer on this host.", "Start it: systemctl start docker")
     lines = [line for line in _secrets.redact(printed).strip().splitlines() if line.strip()]
     last = lines[-1] if lines else "it printed nothing"
-    return OpsError(f"{command} failed: {last}", remedy, log=lines[-40:])
+    return OpsError(f"{command} failed: {last.rstrip('.')}.", remedy, log=lines[-40:])
 
 
 def image_name(project: str, service: str, definition: Mapping[str, t.Any]) -> str:

@@ -65,7 +65,7 @@ def checks(
     for service in expected:
         name, containers = service.service, seen.of(service.service)
         see_log = f"{compose} logs --tail 100 {name}"
-        state = _state_outcome(service, seen, f"{compose} up -d {name}" if not containers else see_log)
+        state = _state_outcome(service, seen, _next(service, seen, compose, see_log))
         restarts = judge_restarts(service, seen, limits) if service.lives else None
         log = _words(containers, last_words) if FAIL in (state.status, restarts and restarts.status) else ""
         found.append(
@@ -94,6 +94,19 @@ def checks(
     found.append(Check("compose.orphans", "No container without a service", *orphans))
     found.append(Check("compose.ports", "Ports are published as in the model", ports.status, ports.evidence, remedy))
     return found
+
+
+def _next(service: Expectation, seen: Sighting, compose: str, see_log: str) -> str:
+    """Return what to do about a service: what it waits for comes first, and one that only hangs may be started again."""
+    name, containers = service.service, seen.of(service.service)
+    if not containers:
+        return f"{compose} up -d {name}"
+    ill = [one for one in containers[-1].depends_on if one in seen.states and not seen.states[one].good]
+    if ill:
+        return f"See {', '.join(f'compose.{one}.state' for one in ill)} first, which it depends on; then: {see_log}"
+    if containers[-1].running and containers[-1].health == "unhealthy":
+        return f"{see_log}; one that hangs, and does nothing that may not be cut: {compose} restart {name}"
+    return see_log
 
 
 def _wanted(service: Expectation) -> str:

@@ -9,6 +9,7 @@ import base64
 import contextlib
 import json
 import re
+import tarfile
 import tempfile
 import threading
 import time
@@ -116,7 +117,14 @@ class Watch:
 
 def kept(since: float) -> Iterator[tuple[str, str]]:
     """Yield what runs have left behind; the releases, which hold the configuration itself, are no part of it."""
-    for top in ("records", "state/records", "state/runs"):
+    for top in ("records", "diagnose", "state/records", "state/runs"):
         for path in sorted((DEMO / top).rglob("*")):
             if path.is_file() and path.stat().st_mtime >= since:
-                yield str(path), path.read_text(errors="replace")
+                yield from _unpacked(path) if path.name.endswith(".tar.gz") else [(str(path), path.read_text(errors="replace"))]
+
+
+def _unpacked(path: Path) -> Iterator[tuple[str, str]]:
+    with tarfile.open(path) as archive:
+        for member in archive:
+            content = archive.extractfile(member)
+            yield f"{path.name}: {member.name}", content.read().decode(errors="replace") if content else ""

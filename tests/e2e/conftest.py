@@ -18,9 +18,9 @@ def stack() -> Stack:
 
 @pytest.fixture(scope="session")
 def deployed(stack: Stack) -> Stack:
-    """The stack after ``demo/run``: an older release and the newest one were deployed and verified."""
+    """The stack after ``demo/run --until deploy``: an older release and the newest one were deployed and verified."""
     done = subprocess.run(
-        ["bash", "demo/run"], cwd=ROOT, capture_output=True, text=True, timeout=1500, stdin=subprocess.DEVNULL, check=False
+        ["bash", "demo/run", "--until", "deploy"], cwd=ROOT, capture_output=True, text=True, timeout=1500, stdin=subprocess.DEVNULL, check=False
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     return stack

@@ -60,6 +60,8 @@ class Controller:
             "-e",
             "ANSIBLE_NOCOLOR=1",
             "-e",
+            "ANSIBLE_STDOUT_CALLBACK=default",
+            "-e",
             "COLUMNS=1000",
             "-e",
             "LC_ALL=C.UTF-8",

@@ -57,15 +57,22 @@ def run(*argv: str | Path, check: bool = True, seconds: float = 120, **options: 
 class Stack:
     """The demo on this machine."""
 
-    def play(self, name: str, *options: str, short: bool = True, inventory: str | Path = "inventories/demo") -> Played:
+    def play(
+        self,
+        name: str,
+        *options: str,
+        short: bool = True,
+        inventory: str | Path = "inventories/demo",
+        callback: str = "default",  # its recap has all counts
+    ) -> Played:
         """Run a playbook of the checkout, as the README tells it."""
         argv = [str(ROOT / ".venv/bin/ansible-playbook"), f"playbooks/{name}.yml", "-i", str(inventory)]
         argv += ["-e", json.dumps(SHORT)] if short else []
-        environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", "COLUMNS": "1000"}
+        shown = {"ANSIBLE_STDOUT_CALLBACK": callback, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", "COLUMNS": "1000"}
         done = subprocess.run(
             [*argv, *options],
             cwd=ROOT,
-            env=environment,
+            env={**os.environ, **shown},
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -158,13 +158,13 @@ class Running:
     def __init__(self, log: Path, *options: str, name: str = "deploy", inventory: str | Path = "inventories/demo") -> None:
         argv = [str(ROOT / ".venv/bin/ansible-playbook"), f"playbooks/{name}.yml", "-i", str(inventory)]
         argv += ["-e", json.dumps(SHORT), *options]
-        environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", "COLUMNS": "1000"}
+        shown = {"ANSIBLE_STDOUT_CALLBACK": "default", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", "COLUMNS": "1000"}
         self.log = log
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
                 argv,
                 cwd=ROOT,
-                env=environment,
+                env={**os.environ, **shown},
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,

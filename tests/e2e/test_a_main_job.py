@@ -50,9 +50,10 @@ def test_demo_run_ends_with_a_verified_deployment(deployed: Stack) -> None:
 
 def test_second_run_changes_nothing(deployed: Stack) -> None:
     before, images = deployed.ids(), deployed.images()
-    done = subprocess.run(["bash", "demo/run"], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    command = ["bash", "demo/run", "--until", "deploy"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "changed=0" in done.stdout
+    assert re.search(r"^demo  unchanged after .*: 0 changed, \d+ ok", done.stdout, re.MULTILINE)
     assert deployed.ids() == before, "id and StartedAt of every container, one-shots included"
     assert deployed.images() == images, "nothing was built"
     assert deployed.record()["outcome"] == "unchanged"
@@ -143,7 +144,7 @@ def test_configuration_alone_is_a_release_too(deployed: Stack) -> None:
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_both_flavours_pass_and_a_second_run_changes_nothing(deployed: Stack, flavour: str) -> None:
     first = subprocess.run(
-        ["bash", "demo/run", "--flavour", flavour], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
+        ["bash", "demo/run", "--until", "deploy", "--flavour", flavour], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
     )
     assert first.returncode == 0, first.stdout[-4000:]
     before = deployed.ids()
@@ -173,7 +174,9 @@ def test_it_runs_installed_from_the_tarball_and_from_a_thin_project(deployed: St
     thin = tmp_path / "thin"
     run("cp", "-r", ROOT / "docs/thin-project", thin)
     command = [bin_dir / "ansible-playbook", "verify.yml", *inventory, *extra]
-    assert "failed=0" in run(*command, cwd=thin, env=environment, seconds=300)
+    shown = run(*command, cwd=thin, env={**environment, "ANSIBLE_CONFIG": str(thin / "ansible.cfg")}, seconds=300)
+    assert re.search(r"^demo  passed after \d+ s: \d+ changed, \d+ ok", shown, re.MULTILINE), "the project's own callback"
+    assert (DEMO / "records/demo" / re.findall(r"^    page .*/(.*)$", shown, re.MULTILINE)[0]).is_file()
 
 
 def test_backup_holds_what_a_rebuilt_host_would_miss(deployed: Stack) -> None:

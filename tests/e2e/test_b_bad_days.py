@@ -136,6 +136,13 @@ def test_a_rollback_names_what_was_edited_in_the_environment_since(deployed: Sta
     assert "SECRET_KEY" not in done.output, "what is the same is not named"
 
 
+def test_what_ansible_would_drop_of_a_reason_is_not_dropped(deployed: Stack) -> None:
+    before = deployed.record()["run"]
+    done = deployed.play("rollback", "-e", "reason=calls were silent")
+    assert done.code != 0 and "belongs to no variable: were silent." in done.output and "reason='two words'" in done.output
+    assert deployed.record()["run"] == before and not deployed.locked()
+
+
 @pytest.mark.soak
 def test_two_deployments_at_once_do_not_meet(deployed: Stack, tmp_path: Path) -> None:
     """The second one is told who holds the host; the first one goes on."""

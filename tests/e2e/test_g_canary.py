@@ -28,10 +28,12 @@ GREEN = [
     ("restore", ["-e", "drill=true"]),
     ("restore", ["-e", "parts=volume:whatsapp_auth,file:*", "-e", "restore_overwrite=true", "-e", "restore_deploy=false"]),
     ("restore", ["-e", "restore_state=undone"]),
+    ("monitor", ["-e", "monitor_record=true", "-e", "monitor_textfile_dir={{ prosaas_records_dir }}/metrics"]),
+    ("diagnose", []),
     ("deploy", ["-e", "commit=v1.2.0", "-e", "deploy_watch_window=2"]),
     ("rollback", ["-e", "reason=canary"]),
 ]
-SHORT = ("preflight", "backup", "deploy", "rollback")  # the others in the soak
+SHORT = ("preflight", "backup", "monitor", "diagnose", "deploy", "rollback")  # the others in the soak
 FAILING = [
     ("deploy", ["-e", "commit=no-such-branch"]),
     ("rollback", ["-e", "release=no-such-release", "-e", "reason=test"]),

@@ -66,7 +66,11 @@ def test_a_deployment_puts_in_order_what_was_done_by_hand(deployed: Stack, colle
     checks = deployed.record()["checks"]
     assert [check["id"] for check in checks if check["id"].startswith("compose.") and check["status"] != "pass"] == []
     collection.add(GREEN, checks)
-    # The old scheduler's lock lives on for a while, and nobody can tell it from the new one's.
+
+
+@pytest.mark.soak
+def test_the_lock_of_the_scheduler_is_seen_green_again(deployed: Stack, collection: Collection) -> None:
+    """The old scheduler's lock lives on for a while, and nobody can tell it from the new one's."""
     deadline = time.monotonic() + 120
     while "pass" not in collection.statuses()["scheduler.lock"] and time.monotonic() < deadline:
         assert deployed.play("verify", "--tags", "verify_background").code == 0

@@ -10,17 +10,20 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
 
 from lint import lint
+from package import package
 from result import Counts, report, run, say
 from sanity import sanity
 from tree import COPY, ROOT, WORK, copy_tree
 
 # The time limits of the parts; a test that hangs meets pytest's own limit first.
 DEMO_SECONDS = 1500
+BESIDE_SECONDS = 1800
 UNIT_SECONDS = 900
 INTEGRATION_SECONDS = 2400
 E2E_SECONDS = 3900
@@ -67,7 +70,8 @@ def demo_is_ready() -> bool:
     command = ["bash", "demo/run", "--until", "repository", "--replace"]
     # Health checks every 4 s: a deployment in a test then waits for the services, not for the next check.
     environment = {"DEMO_HEALTH_INTERVAL": "4s"}
-    finished = run(command, cwd=ROOT, seconds=DEMO_SECONDS, env=environment, show=True)
+    finished = run(command, cwd=ROOT, seconds=DEMO_SECONDS, env=environment)
+    say(f"\n=== demo/run --until repository\n{finished.output}")
     return finished.ok
 
 
@@ -75,6 +79,12 @@ def on_demo(part: str, seconds: float, *options: str) -> Counts:
     if not demo_is_ready():
         return report(f"{part}: demo/run --until repository", False, 0, "its output is above")
     return pytest(part, ROOT, seconds, *options)
+
+
+def counts_in(output: str) -> Counts:
+    """Read the last line of a run of this program; without one it has failed."""
+    last = re.search(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", output, re.MULTILINE)
+    return Counts(*(int(number or 0) for number in last.groups())) if last else Counts(failed=1)
 
 
 def other_core() -> Counts:
@@ -86,8 +96,7 @@ def other_core() -> Counts:
     path = f"{Path(python).parent}:{os.environ['PATH']}"
     finished = run([python, __file__, "quick"], cwd=ROOT, seconds=SOAK_SECONDS, env={"PATH": path})
     say(finished.output)
-    last = re.search(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", finished.output, re.MULTILINE)
-    return Counts(*(int(number or 0) for number in last.groups())) if last else Counts(failed=1)
+    return counts_in(finished.output)
 
 
 Part = Callable[[], Counts]
@@ -97,6 +106,7 @@ PARTS: dict[str, Part] = {
     "lint": lint,
     "sanity": sanity,
     "unit": lambda: pytest("unit", COPY, UNIT_SECONDS, *WITHOUT_SOAK),
+    "package": package,
     "integration": lambda: on_demo("integration", INTEGRATION_SECONDS, *WITHOUT_SOAK),
     "e2e": lambda: on_demo("e2e", E2E_SECONDS, *WITHOUT_SOAK),
 }
@@ -104,11 +114,15 @@ SOAK_PARTS: dict[str, Part] = {
     "lint": lint,
     "sanity": sanity,
     "unit": lambda: pytest("unit", COPY, SOAK_SECONDS),
+    "package": package,
     "the other ansible-core": other_core,
     "integration": lambda: on_demo("integration", SOAK_SECONDS),
     "e2e": lambda: on_demo("e2e", SOAK_SECONDS),
 }
 QUICK = ("lint", "sanity", "unit")
+ON_DEMO = ("integration", "e2e")
+BESIDE = "--beside"  # by which this program starts itself for one part
+AT_ONCE = 3
 
 
 def chosen(words: list[str]) -> dict[str, Part] | None:
@@ -119,24 +133,55 @@ def chosen(words: list[str]) -> dict[str, Part] | None:
     return {name: PARTS[name] for name in names} if all(name in PARTS for name in names) else None
 
 
+def one(name: str, part: Part) -> tuple[Counts, float]:
+    """Run one part; return its counts and its seconds."""
+    say(f"\n=== {name}")
+    started = time.monotonic()
+    try:
+        found = part()
+    except Exception as error:  # one broken part must not hide the others
+        found = report(name, False, 0, f"{type(error).__name__}: {error}")
+    taken = time.monotonic() - started
+    say(f"=== {name}: {found} ({taken:.0f} s)")
+    return found, taken
+
+
+def beside(name: str) -> tuple[Counts, float]:
+    """Run one part as a program of its own, so that what it prints comes in one piece."""
+    finished = run([sys.executable, __file__, BESIDE, name], cwd=ROOT, seconds=BESIDE_SECONDS)
+    say(finished.output.rstrip().rpartition("\n")[0])
+    return counts_in(finished.output), finished.seconds
+
+
+def results(parts: dict[str, Part], side_by_side: bool) -> Iterator[tuple[str, Counts, float]]:
+    """Run the parts; those that need no demo run side by side, while the demo is made for the others."""
+    apart = [name for name in parts if side_by_side and name not in ON_DEMO]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        if side_by_side and len(apart) < len(parts):
+            pool.submit(demo_is_ready)
+        for name, found in zip(apart, pool.map(beside, apart)):
+            yield name, *found
+    for name in parts:
+        if name not in apart:
+            yield name, *one(name, parts[name])
+
+
 def main(words: list[str]) -> int:
+    if words[:1] == [BESIDE]:
+        found, _seconds = one(words[1], PARTS[words[1]])
+        say(str(found))
+        return 0
     parts = chosen(words)
     if parts is None:
         say(f"usage: tests/run [quick | soak | PART...], where PART is one of: {' '.join(PARTS)}")
         return 2
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    started = time.monotonic()
     copy_tree()
     counts, seconds = Counts(), {}
-    for name, part in parts.items():
-        say(f"\n=== {name}")
-        started = time.monotonic()
-        try:
-            found = part()
-        except Exception as error:  # one broken part must not hide the others
-            found = report(name, False, 0, f"{type(error).__name__}: {error}")
-        seconds[name] = time.monotonic() - started
-        say(f"=== {name}: {found} ({seconds[name]:.0f} s)")
-        counts += found
+    for name, found, taken in results(parts, side_by_side=parts is not SOAK_PARTS and len(parts) > 1):
+        counts, seconds[name] = counts + found, taken
+    seconds["all of it"] = time.monotonic() - started
     say("\n" + "".join(f"{name:<24} {taken:6.0f} s\n" for name, taken in seconds.items()))
     say(str(counts))
     return 0 if counts.passed and not counts.failed else 1

@@ -52,7 +52,8 @@ class Controller:
     def play(self, playbook: Path, **given: t.Any) -> tuple[int, str]:
         argv = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(self.directory / "hosts.yml"), str(playbook)]
         paths = os.pathsep.join([str(COLLECTIONS), os.environ.get("ANSIBLE_COLLECTIONS_PATH", "")])
-        environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": paths, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "COLUMNS": "1000"}
+        environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": paths, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+        environment |= {"ANSIBLE_STDOUT_CALLBACK": "default", "COLUMNS": "1000"}
         argv += ["-e", json.dumps(given)]
         done = subprocess.run(argv, env=environment, cwd=self.directory, capture_output=True, text=True, check=False, timeout=120)
         return done.returncode, done.stdout + done.stderr

@@ -271,6 +271,25 @@ def test_a_service_that_was_not_waited_for_is_unknown_and_the_cause_is_named() -
     assert asked == ["migrate"], "only the log of what failed is read"
 
 
+def test_what_is_ill_because_of_another_says_so_and_what_hangs_may_be_started_again() -> None:
+    api, redis = container("api", health="unhealthy", depends_on=("redis",)), container("redis", health="unhealthy")
+    seen = sighting(api, redis, good_at=None)
+    seen.states = dict.fromkeys(("api", "redis"), Judgement(False, False, "running, health: unhealthy"))
+    expected = [Expectation("api", "healthy"), Expectation("redis", "healthy")]
+
+    def remedies() -> dict[str, str]:
+        found = _health_report.checks(PROJECT, expected, seen, Limits(), _health_report.Looked(), lambda _one: [])
+        return {check.id: check.remedy for check in found}
+
+    said = remedies()
+    assert said["compose.api.state"].startswith(
+        "See compose.redis.state first, which it depends on; then: cd /srv/shop"
+    )
+    assert said["compose.redis.state"].endswith("docker compose -f a.yml -f b.yml restart redis")
+    seen.states["redis"] = Judgement(True, False, "running, health: healthy")
+    assert remedies()["compose.api.state"].endswith("docker compose -f a.yml -f b.yml restart api")
+
+
 def test_what_the_health_check_printed_is_told_shortly_and_masked() -> None:
     sick = container(health="unhealthy", health_code=22, health_failures=3, health_output="curl: (22)\n k-123456789" * 40)
     (said,) = _health_report.health_words(sick, ["k-123456789"])

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.prosaas.ops.plugins.module_utils import _log_check, _log_rules
+from ansible_collections.prosaas.ops.plugins.module_utils._engine import Container
 from ansible_collections.prosaas.ops.plugins.module_utils._errors import OpsError
 from ansible_collections.prosaas.ops.plugins.module_utils._log_rules import Tally, Text
 
@@ -265,3 +266,23 @@ def test_what_a_rule_names_is_not_told_again_by_its_level() -> None:
 def test_a_rule_of_a_service_wins_over_that_of_a_pattern() -> None:
     made = policy({"api": {"started": {"required": ["mine"]}}, "*": {"started": {"required": ["any"]}, "x": {}}})
     assert {rule.name: rule.required for rule in made.of("api")} == {"started": ((Text.of("mine"),),), "x": ()}
+
+
+@pytest.mark.parametrize(
+    ("started", "ended", "restarts", "expected"),
+    [
+        (103, 0, 0, 100),  # its first start, on an engine that was busy
+        (103, 104, 0, 100),  # and it has ended since
+        (103, 102.5, 0, 102.5),  # started again by hand, soon after it was made
+        (103, 104, 1, 102),  # started again by its policy, and ended since
+        (900, 0, 0, 899),
+        (900, 950, 0, 899),
+        (900, 890, 3, 899),
+        (900, 899.9, 3, 899.9),
+    ],
+)
+def test_lines_belong_to_this_start(started: float, ended: float, restarts: int, expected: float) -> None:
+    container = Container(
+        "c", "x-1", "x", "x", created_at=100, started_at=started, finished_at=ended, restart_count=restarts
+    )
+    assert _log_check.since(container) == expected
