@@ -308,6 +308,8 @@ class CallbackModule(Default):
         if rows is None:
             return _live.judged(msg, told, _live.ERROR if stops else _live.PLAIN)
         _live.owe(rows, told)
+        if "troubles" in found:  # it has judged all that the modules before it found
+            told.owed.clear()
         if not stops:
             return _live.tally(rows, msg), []
         worth = [row for row in rows if row["status"] not in (_check.PASS, _check.SKIP)]

@@ -28,7 +28,7 @@ GREEN = [
     ("restore", ["-e", "drill=true"]),
     ("restore", ["-e", "parts=volume:whatsapp_auth,file:*", "-e", "restore_overwrite=true", "-e", "restore_deploy=false"]),
     ("restore", ["-e", "restore_state=undone"]),
-    ("monitor", ["-e", "monitor_record=true", "-e", "monitor_textfile_dir={{ prosaas_records_dir }}/metrics"]),
+    ("monitor", ["-e", "monitor_record=true monitor_window=10", "-e", "monitor_textfile_dir={{ prosaas_records_dir }}/metrics"]),
     ("diagnose", []),
     ("deploy", ["-e", "commit=v1.2.0", "-e", "deploy_watch_window=2"]),
     ("rollback", ["-e", "reason=canary"]),

@@ -56,7 +56,7 @@ TROUBLES = {
     "slots stuck": "capacity.leaked",
     "pool exhaustion": "database.app.room",
     "stale pool connections": "logs.prosaas-api.stale",
-    "repeated errors": "logs.prosaas-api.errors",
+    "repeated errors": "logs.prosaas-api.repeated",
     "SECRET_KEY errors": "logs.prosaas-api.secret_key",
     "CSRF errors": "logs.prosaas-api.csrf",
     "WhatsApp disconnections": "logs.baileys.disconnected",

@@ -83,7 +83,7 @@ def _maker() -> t.Any:
     return maker
 
 
-@pytest.mark.parametrize("phase", ["preflight", "deploy", "verify", "first_call", "backup", "rollback"])
+@pytest.mark.parametrize("phase", ["preflight", "deploy", "verify", "first_call", "monitor", "backup", "rollback", "golive"])
 def test_every_box_of_a_finished_phase_maps_to_checks_or_steps(boxes: list[Box], maker: t.Any, phase: str) -> None:
     proofs = maker.proofs(maker.settings())
     assert [box["id"] for box in boxes if box["phase"] == phase and not proofs.get(box["line"])] == []
@@ -103,3 +103,11 @@ def test_the_page_is_up_to_date(boxes: list[Box], maker: t.Any) -> None:
     made = maker.page(yaml.safe_load(maker.DATA.read_text(encoding="utf-8")), maker.proofs(maker.settings()))
     assert all(f"| {box['line']} | `{box['id']}` | {box['meaning']} |" in made for box in boxes)
     assert maker.PAGE.read_text(encoding="utf-8") == made, "run: python docs/make_checklist.py"
+
+
+def test_the_readme_counts_honestly(boxes: list[Box], maker: t.Any) -> None:
+    counts = maker.counted(boxes, maker.proofs(maker.settings()))
+    said = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"every one of the {counts['count']} boxes has an answer" in said
+    assert f": {counts['seen']} are answered by a check that a test has seen" in said
+    assert f", {counts['work']} by a step of the work" in said and f"and {counts['people']} by the word of a person" in said
