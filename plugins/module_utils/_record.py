@@ -51,6 +51,13 @@ def build(
     }
 
 
+def is_incident(record: Mapping[str, t.Any]) -> bool:
+    """Whether a run was a rollback: one that the deployment did itself, or one that was asked for, well ended or not."""
+    return record["outcome"] in ("taken_back", "rolled_back") or (
+        record["playbook"] == "rollback" and record["outcome"] == "failed"
+    )
+
+
 def last_of_each(checks: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
     """Keep each check's last answer, in the order in which checks first appeared."""
     latest = {check["id"]: check for check in checks}

@@ -12,13 +12,21 @@ import secrets
 import shutil
 import socket
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from . import _boxes, _journal, _lease, _record, _store
 from ._errors import OpsError
 from ._release import Store
+
+# The step of a run that was an incident.
+REPORTED = {
+    "step": "run",
+    "status": "ok",
+    "msg": "the report of the incident is made from this record; what only people know is left blank in it",
+    "seconds": 0.0,
+}
 
 
 def new_id(playbook: str) -> str:
@@ -60,14 +68,26 @@ def begin(state_dir: Path, asked: Mapping[str, t.Any], with_lease: bool, dead: s
 
 
 def end(
-    state_dir: Path, run: str, outcome: str, msg: str, keep: int, asked: _boxes.Asked | None = None
+    state_dir: Path,
+    run: str,
+    outcome: str,
+    msg: str,
+    keep: int,
+    asked: _boxes.Asked | None = None,
+    reports: Sequence[int] = (),
 ) -> tuple[dict[str, t.Any], Path]:
-    """Write the record of a run, give the lease back and clear old run directories; return the record and its path."""
+    """Write the record of a run, give the lease back and clear old run directories; return the record and its path.
+
+    Args:
+        reports: the lines of the checklist that the report of an incident answers, which is made from the record.
+    """
     begun = _store.read_json(_journal.run_dir(state_dir, run) / "begun.json")
     if begun is None:
         raise OpsError(f"There is no run {run} on this host.", "Begin one with state=begun.")
     current = Store(state_dir).current()
     ending = {"outcome": outcome, "msg": msg, "release_after": asdict(current) if current else None}
+    if _record.is_incident({**begun, **ending}):
+        _journal.append(state_dir, run, {**REPORTED, "item": sorted(reports)})
     record = _record.build(state_dir, begun, ending, asked or _boxes.Asked())
     path = _record.write(state_dir, record)
     _lease.release(state_dir, run)

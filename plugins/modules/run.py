@@ -235,7 +235,8 @@ def begin_or_end(call: Call) -> Report:
         return Report(facts=facts)
     if call.check_mode or not call.run:
         return Report(facts={"record": ""})
-    _made, path = _run.end(call.state_dir, call.run, given["outcome"], given["summary"], given["keep_runs"], asked)
+    reports = given["items"].get("run", [])
+    _made, path = _run.end(call.state_dir, call.run, given["outcome"], given["summary"], given["keep_runs"], asked, reports)
     data = path.read_bytes()  # the controller keeps these very bytes: the next record carries their hash
     content = {"content": data.decode(), "sha256": hashlib.sha256(data).hexdigest()}
     return Report(facts={"record": str(path), **content})

@@ -24,13 +24,6 @@ BLANKS = (
 )
 
 
-def is_one(record: Row) -> bool:
-    """Whether a run was a rollback: one that the deployment did itself, or one that was asked for, well ended or not."""
-    return record["outcome"] in ("taken_back", "rolled_back") or (
-        record["playbook"] == "rollback" and record["outcome"] == "failed"
-    )
-
-
 def markdown(record: Row) -> str:
     """Return the report as Markdown."""
     return _templates.fill("incident.md.j2", view(record))

@@ -12,7 +12,7 @@ import typing as t
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from ansible_collections.prosaas.ops.plugins.module_utils import _store
+from ansible_collections.prosaas.ops.plugins.module_utils import _record, _store
 
 from . import _incident, _record_junit, _record_page
 
@@ -31,8 +31,8 @@ class File(t.NamedTuple):
 
 FILES = (
     File("html", "page", ".html", _record_page.render, lambda record: True),
-    File("html", "incident_page", ".incident.html", _incident.page, _incident.is_one),
-    File("html", "incident", ".incident.md", _incident.markdown, _incident.is_one),
+    File("html", "incident_page", ".incident.html", _incident.page, _record.is_incident),
+    File("html", "incident", ".incident.md", _incident.markdown, _record.is_incident),
     File("junit", "junit", ".xml", _record_junit.render, lambda record: True),
 )
 

@@ -21,6 +21,7 @@ from ansible_collections.prosaas.ops.plugins.module_utils._journal import time_o
 from . import _templates
 
 Row = dict[str, t.Any]
+APPROVAL = "golive.approval."  # the checks of those who say yes; their evidence is who, and why
 
 # How an outcome reads, and its tone.
 OUTCOMES = {
@@ -125,7 +126,12 @@ def timeline(record: Row) -> list[dict[str, t.Any]]:
 def said(record: Row) -> list[dict[str, t.Any]]:
     """Return what people have said: of boxes, and of checks that this run asked."""
     boxes = [{"of": box["id"], "how": "attested", **box["attestation"]} for box in record.get("boxes", []) if box["attestation"]]
-    return boxes + [
+    approved = [
+        {"of": row["id"], "how": "approved", "by": row["evidence"], "until": "", "reason": ""}
+        for row in record.get("checks", [])
+        if row["id"].startswith(APPROVAL) and row["status"] == _check.PASS
+    ]
+    return approved + boxes + [
         {"of": row["id"], "how": how, **row[name]}
         for row in record.get("checks", [])
         for name, how in (("waiver", "waived"), ("attestation", "attested"))

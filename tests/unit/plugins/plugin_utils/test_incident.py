@@ -9,7 +9,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.prosaas.ops.plugins.module_utils import _journal, _run
+from ansible_collections.prosaas.ops.plugins.module_utils import _boxes, _journal, _record, _run
 from ansible_collections.prosaas.ops.plugins.plugin_utils import _incident, _record_page, _templates
 
 from .records import ASKED, HOSTILE, check
@@ -72,10 +72,19 @@ def test_no_text_ends_its_block(said: str) -> None:
     ],
 )
 def test_every_rollback_is_one(outcome: str, playbook: str, expected: bool) -> None:
-    assert _incident.is_one({"outcome": outcome, "playbook": playbook}) is expected
+    assert _record.is_incident({"outcome": outcome, "playbook": playbook}) is expected
 
 
 def test_there_is_room_for_what_only_people_know(tmp_path: Path) -> None:
     record = taken_back(tmp_path)
     for title, _question in _incident.BLANKS:
         assert f"### {title}" in _incident.markdown(record) and f"<h3>{title}</h3>" in _incident.page(record)
+
+
+def test_its_box_is_answered_by_a_rollback_and_by_nothing_else(tmp_path: Path) -> None:
+    box = {"id": "rollback.incident_report", "line": 490, "section": "R", "phase": "rollback", "meaning": "It has a report."}
+    asked = _boxes.Asked([box])
+    for outcome, status in (("failed", "open"), ("taken_back", "pass"), ("verified", "pass")):
+        run = str(_run.begin(tmp_path, ASKED, True, "", check_mode=False)["run"])
+        record = _run.end(tmp_path, run, outcome, "", 30, asked, [490])[0]
+        assert record["boxes"][0]["status"] == status, "the last one carries the answer on"
