@@ -194,6 +194,7 @@ def commands() -> list[str]:
     return found
 
 
+@pytest.mark.soak
 def test_a_run_that_is_killed_leaves_no_copy_and_no_lock(rig: Rig) -> None:
     rig.back_up(FIRST, VOLUME)
     rig.copy()

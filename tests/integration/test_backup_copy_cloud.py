@@ -83,6 +83,7 @@ def test_a_slow_store_is_waited_for_within_patience(there: Rig, cloud: Cloud) ->
         assert there.listed() == [FIRST]
 
 
+@pytest.mark.soak
 def test_a_store_that_breaks_half_way_leaves_no_copy(there: Rig, cloud: Cloud) -> None:
     with cloud.fault("s3-breaks", "2"):
         broken = there.copy(patience=8)

@@ -229,6 +229,7 @@ def holding(project: Stack) -> subprocess.Popen[bytes]:
     return process
 
 
+@pytest.mark.soak
 def test_admission_opens_after_kill_9(project: Stack) -> None:
     [container] = containers(project)
     process = holding(project)

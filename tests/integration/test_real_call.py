@@ -183,6 +183,7 @@ def test_a_bad_day_of_twilio_is_told_from_one_of_the_application(
     assert evidence in check(result, "call.connected")["evidence"]
 
 
+@pytest.mark.soak
 def test_a_call_whose_end_was_not_seen_is_red_and_names_the_call(app: Stack) -> None:
     done = threading.Event()
 

@@ -309,7 +309,9 @@ def test_what_names_no_commit_is_refused_in_one_sentence(tmp_path: Path, commit:
     assert not (world.host / "x").exists()
 
 
-@pytest.mark.parametrize("written", ["12345678", "12e4567", "1234567.0", "0x1234567"])
+@pytest.mark.parametrize(
+    "written", ["12e4567", *(pytest.param(number, marks=pytest.mark.soak) for number in ("12345678", "1234567.0", "0x1234567"))]
+)
 def test_a_number_is_refused_from_a_vars_file_and_from_a_survey_and_its_string_is_not(tmp_path: Path, written: str) -> None:
     world = World(tmp_path)
     play = tmp_path / "play.yml"

@@ -332,6 +332,7 @@ def test_a_changed_proxy_leads_past_the_old_ones_too_and_its_gap_is_told(world: 
     world.is_tidy()
 
 
+@pytest.mark.soak
 def test_after_a_kill_it_goes_on_from_what_it_finds(world: World) -> None:
     """Killed after the containers were made; and again after requests were led past the old one."""
     world.stack.write(services("2"))
