@@ -210,6 +210,14 @@ def killed(service: str) -> Iterator[None]:
     yield
 
 
+def new_log(service: str) -> None:
+    """Start a container again: to verify, what it said before is no fault of this start."""
+    there = container(service)
+    run("docker", "restart", "-t", "2", there)
+    wait_for(lambda: run("docker", "inspect", "-f", "{{.State.Health.Status}}", there).strip() == "healthy")
+    run("docker", "exec", container("nginx"), "nginx", "-s", "reload")
+
+
 def written() -> dict[str, int]:
     """When each file of the state was written, but for those of the lease and of other runs."""
     return {str(path): path.stat().st_mtime_ns for path in (DEMO / "state/seen").rglob("*") if path.is_file()}
@@ -230,6 +238,7 @@ def monitor(deployed: Stack, tmp_path: Path) -> Iterator[Monitor]:
         finally:
             run("umount", made.small)
             STATE.unlink(missing_ok=True)
+            new_log("prosaas-api")
 
 
 def test_each_trouble_is_told_once_and_its_end_once(monitor: Monitor) -> None:
