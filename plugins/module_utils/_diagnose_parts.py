@@ -155,17 +155,17 @@ def events(site: Site) -> Made:
     shape = "{{.TimeNano}} {{.Action}} {{.Actor.Attributes.name}} {{.Actor.Attributes.exitCode}}"
     printed = must(site.engine).docker("events", *span, *(f"--filter={each}" for each in filters), "--format", shape)
     rows = (line.replace("<no value>", "").rstrip().partition(" ") for line in printed.splitlines())
-    told = [f"{_at(int(nanoseconds) / 1e9)} {rest}" for nanoseconds, _space, rest in rows if nanoseconds.isdigit()]
+    told = [
+        f"{_journal.written(int(nanoseconds) / 1e9)} {rest}"
+        for nanoseconds, _space, rest in rows
+        if nanoseconds.isdigit()
+    ]
     return {
         "events.txt": "\n".join(
             [*told, "(An engine remembers its last 256 events, those of health checks among them.)"]
         )
         + "\n"
     }
-
-
-def _at(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def log(site: Site, container: Inspected) -> Made:
@@ -297,6 +297,6 @@ def certificate(site: Site, path: Path) -> Made:
     found = [asdict(each) for each in _certificate.read(path, site.programs.execute)]
     for each in found:
         for name in ("start", "end"):
-            each[name] = _at(each[name])
+            each[name] = _journal.written(each[name])
         del each["public_key"]
     return {f"certificates/{path.name}.json": as_text(found)}

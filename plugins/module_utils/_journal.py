@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import time
 import typing as t
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,7 +21,12 @@ from . import _secrets, _store
 
 def now() -> str:
     """Return the time as every file of the collection writes it: UTC, seconds, ISO 8601."""
-    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return written(time.time())
+
+
+def written(at: float) -> str:
+    """Return a time, in seconds since the epoch, as :func:`now` writes it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
 
 def time_of(text: str) -> datetime.datetime:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
+from . import _journal
 from ._check import FAIL, PASS, SKIP, STATUSES, UNKNOWN, WARN, Check, Outcome, stopwatch
 from ._engine import Container, Engine, moment
 from ._errors import OpsError
@@ -152,7 +153,8 @@ def since(container: Container) -> float:
     """Return the moment from which lines belong to this start of a container, and not to the one before."""
     ended_before = container.finished_at if container.finished_at < container.started_at else 0.0
     first = container.started_at - container.created_at < FRESH and not container.restart_count
-    return max(ended_before, container.created_at if first else container.started_at - EARLY, container.created_at)
+    early = 0.0 if first else container.started_at - EARLY
+    return max(ended_before, early, container.created_at)
 
 
 def read(engine: Engine, container: Container, policy: Policy, remembered: Mapping[str, str]) -> Log:
@@ -281,7 +283,7 @@ def judge(rule: Rule, service: str, logs: Sequence[Log], policy: Policy) -> Outc
 
 def _of_one(rule: Rule, log: Log, policy: Policy) -> Outcome:
     container = log.container
-    see = f"docker logs --timestamps --since {_utc(container.started_at)} {container.name}"
+    see = f"docker logs --timestamps --since {_journal.written(container.started_at)} {container.name}"
     if not holds(rule.when, log.environment):
         wanted = ", ".join(f"{name} is not {' or '.join(values)}" for name, values in rule.when.items())
         return Outcome(SKIP, f"does not apply: {wanted}")
@@ -336,7 +338,7 @@ def _by_required(rule: Rule, log: Log, see: str, shown: t.Callable[[str], str]) 
         return Outcome(PASS, _when_met(rule, log, shown))
     texts = " and ".join(" or ".join(f"'{text.said}'" for text in group) for group in missing)
     if log.cut:
-        gone = f"the log of {log.name} begins at {_utc(moment(log.first))}, what it said at its start is gone: {texts}"
+        gone = f"the log of {log.name} begins at {_journal.written(moment(log.first))}, what it said at its start is gone: {texts}"
         return Outcome(
             UNKNOWN, gone, "Have the log driver keep more (max-size, max-file), and verify after each deployment."
         )
@@ -372,11 +374,7 @@ def _since(log: Log) -> str:
     known = f"; {passed} known {'line' if passed == 1 else 'lines'} left out" if passed else ""
     if log.window:
         return f" of the last {log.window / 60:g} min{known}"
-    return f" since its start at {_utc(log.container.started_at)}{known}"
-
-
-def _utc(at: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+    return f" since its start at {_journal.written(log.container.started_at)}{known}"
 
 
 def _clock(stamp: str) -> str:

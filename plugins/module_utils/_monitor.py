@@ -11,7 +11,6 @@ Private to prosaas.ops: not for use by other collections, may change without not
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import re
 import typing as t
@@ -19,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from ._check import FAIL, UNKNOWN, WARN, standing
+from ._journal import time_of
 
 Row = Mapping[str, t.Any]
 KNOWN_KINDS = 500  # kinds of log lines that are remembered; those that were not seen for longest go first
@@ -81,7 +81,9 @@ def fingerprint(check: str, kind: str) -> str:
     return hashlib.sha256(f"{check}\n{kind}".encode("utf-8", "replace")).hexdigest()[:12]
 
 
-def found(rows: Sequence[Row], kinds: Iterable[Row], known: Mapping[str, Row], minutes: float) -> list[Trouble]:
+def found(
+    rows: Sequence[dict[str, t.Any]], kinds: Iterable[Row], known: Mapping[str, Row], minutes: float
+) -> list[Trouble]:
     """Return what is not well now.
 
     Args:
@@ -90,7 +92,7 @@ def found(rows: Sequence[Row], kinds: Iterable[Row], known: Mapping[str, Row], m
         known: kinds that were seen before, by their fingerprint.
         minutes: how far back the logs were looked at.
     """
-    bad = {row["id"]: row for status in (FAIL, UNKNOWN, WARN) for row in _standing(rows, status)}
+    bad = {row["id"]: row for status in (FAIL, UNKNOWN, WARN) for row in standing(rows, status)}
     troubles: dict[str, Trouble] = {}
     for kind in kinds:
         check = kind["check"]
@@ -113,10 +115,6 @@ def _of_another(row: Row, bad: t.Collection[str]) -> bool:
     """Whether something is unknown only because of another trouble, which is told: its remedy is to see that one."""
     see = _SEE.match(row["remedy"])
     return row["status"] == UNKNOWN and see is not None and see[1] in bad
-
-
-def _standing(rows: Sequence[Row], status: str) -> Sequence[Row]:
-    return standing([dict(row) for row in rows], status)
 
 
 def _acquaintance(before: Row | None) -> str:
@@ -185,11 +183,7 @@ def _subject(check: str) -> str:
 
 
 def _minutes(since: str, until: str) -> float:
-    return (_time(until) - _time(since)).total_seconds() / 60
-
-
-def _time(text: str) -> datetime.datetime:
-    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return (time_of(until) - time_of(since)).total_seconds() / 60
 
 
 def told(troubles: Sequence[Trouble], ids: Iterable[str]) -> list[Trouble]:
