@@ -26,6 +26,7 @@ RUN = 8  # characters in a row that give it away
 HEX_RUN = 16  # of hexadecimal digits, which are everywhere
 SECRET_TYPES = ("secret", "fernet", "prefix", "postgres_dsn")
 TEMPORARY = [Path(tempfile.gettempdir()), Path("/var/tmp"), Path.home() / ".ansible/tmp"]
+LOUD = ("-vvvv", "--diff")
 ENGINE = "runc-process"  # the engine's own: the environment of a container, at each exec and each health check
 _HEX = re.compile(r"[0-9a-fA-F]+")
 
@@ -79,6 +80,16 @@ def hits(texts: Iterable[tuple[str, str]], runs: t.Mapping[str, str]) -> list[st
                     found.append(f"{place}: {name} after {text[max(0, at - 60) : at]!r}")
                     break
     return found
+
+
+@contextlib.contextmanager
+def nothing_leaks() -> Iterator[list[tuple[str, str]]]:
+    """Look at all that could be seen of what is done within: processes, temporary files, what is kept, what the caller adds."""
+    runs, began = needles(secrets()), time.time()
+    seen: list[tuple[str, str]] = []
+    with Watch() as watch:
+        yield seen
+    assert hits([*seen, *watch.texts, *kept(began)], runs) == []
 
 
 class Watch:

@@ -13,6 +13,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from canary import LOUD, nothing_leaks
 from demo_stack import DEMO, PROJECT, ROOT, Stack, run
 
 FLAVOURS = ["checklist", "as_found"]  # the demo ends as it began
@@ -92,7 +93,9 @@ def test_compose_itself_sees_nothing_to_do(deployed: Stack) -> None:
 
 def test_rollback_serves_the_older_commit_without_building(deployed: Stack) -> None:
     images, older = deployed.images(), deployed.commit("v1.2.0")
-    done = deployed.play("rollback", "-e", f"commit={older[:8]}")
+    with nothing_leaks() as seen:
+        done = deployed.play("rollback", "-e", f"commit={older[:8]}", *LOUD)
+        seen.append(("output", done.output))
     assert done.code == 0
     assert deployed.served() == "1.2.0"
     assert deployed.images() == images
@@ -120,7 +123,9 @@ def test_rollback_to_nowhere_lists_the_choices(deployed: Stack) -> None:
 
 def test_deploy_goes_forward_again(deployed: Stack) -> None:
     images = deployed.images()
-    done = deployed.play("deploy")
+    with nothing_leaks() as seen:
+        done = deployed.play("deploy", *LOUD)
+        seen.append(("output", done.output))
     assert done.code == 0
     assert deployed.served() == "1.3.0"
     assert deployed.images() == images, "the images of that commit are still there"

@@ -53,6 +53,14 @@ class Cloud:
             self.run("flavour", before)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Mark what uses the cloud, so that tests/run can run the rest beside it."""
+    for item in items:
+        if "cloud" in item.fixturenames:
+            item.add_marker(pytest.mark.cloud)
+
+
 @pytest.fixture(scope="session")
 def cloud() -> Iterator[Cloud]:
     the_cloud = Cloud()

@@ -99,6 +99,7 @@ def test_killed_at_any_moment(deployed: Stack, tmp_path: Path, number: int) -> N
     kill_and_go_on(deployed, tmp_path / "log", draw, moment, killed, then, everything)
 
 
+@pytest.mark.soak
 def test_it_ends_on_the_newest_release(deployed: Stack) -> None:
     assert deployed.play("deploy").code == 0
     is_as_it_was(deployed)
