@@ -4,7 +4,8 @@
 """A deployment and a rollback under load, each way in turn from the same state; prints how, and the worst of the rounds.
 
 Every way begins with v1.2.0 serving, healthy and untouched, deploys v1.3.0, and goes back. Images of both are built
-before anything is timed. The numbers count from the command to AFTER_SECONDS beyond its end, or beyond the moment in
+before anything is timed; with --images none a way finds no image but those that run, unless it has kept some itself,
+and no cache of the builder. The numbers count from the command to AFTER_SECONDS beyond its end, or beyond the moment in
 which every route serves the new version, whichever is later. What a way leaves broken is repaired untimed, before the next.
 """
 
@@ -37,20 +38,26 @@ COMMAND_SECONDS = 900
 
 
 class Way(t.NamedTuple):
-    """One way to deploy and to go back: what it is, its two commands, and where they run."""
+    """One way to deploy and to go back: what it is, its two commands, where they run, and whether it keeps images itself."""
 
     title: str
     deploy: tuple[str, ...]
     rollback: tuple[str, ...]
     cwd: Path
+    keeps: bool = False
 
 
+IMAGES = {
+    "prebuilt": "images of both versions were built before",
+    "none": "no images but those that run, and those that a way has kept; the builder's cache is empty",
+}
 WAYS = {
     "ours": Way(
         "prosaas.ops",
         (*PLAYBOOK, "playbooks/deploy.yml", "-e", f"commit=v{NEW}"),
         (*PLAYBOOK, "playbooks/rollback.yml", "-e", "reason=benchmark"),  # to the last verified release
         ROOT,
+        keeps=True,
     ),
     "checklist": Way(
         "the checklist's commands",
@@ -99,6 +106,21 @@ def fresh() -> None:
     run(*COMPOSE, "down", "--remove-orphans")
     run(*COMPOSE, "up", "-d")
     settle(OLD)
+
+
+def without_images() -> None:
+    """Have what a host has on which space was made: the images that run, and nothing to build from but the base images."""
+    listed = run("docker", "images", "--filter", "reference=prosaasil-*", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}")
+    running = {run("docker", "inspect", "-f", "{{.Image}}", one) for one in run(*LIST, "-a", "-q").split()}
+    named = [line.split() for line in listed.splitlines()]
+    gone = [name for name, short in named if not any(image.startswith(f"sha256:{short}") for image in running)]
+    if gone:
+        run("docker", "rmi", "-f", *gone)
+    without_cache()
+
+
+def without_cache() -> None:
+    run("docker", "builder", "prune", "-a", "-f")
 
 
 def settle(version: str) -> None:
@@ -183,7 +205,7 @@ def times_ours(theirs: list[dict[str, t.Any]], ours: list[dict[str, t.Any]]) -> 
             yield f"{title} {'never' if ratio == float('inf') else f'{ratio:.1f} times'} ours"
 
 
-def describe(changed: list[str], same: list[str]) -> None:
+def describe(changed: list[str], same: list[str], images: str) -> None:
     env = dict(line.split("=", 1) for line in (PROJECT / ".env").read_text().splitlines() if "=" in line)
     interval = env.get("DEMO_HEALTH_INTERVAL", "as in production: 10 s to 60 s")
     print(
@@ -194,7 +216,7 @@ def describe(changed: list[str], same: list[str]) -> None:
     print(
         f"{run('docker', 'version', '-f', '{{.Server.Version}}')}, Compose {run('docker', 'compose', 'version', '--short')}"
     )
-    print(f"health checks every {interval}; images of both versions were built before")
+    print(f"health checks every {interval}; {IMAGES[images]}")
     print(f"images that differ: {', '.join(changed)}; the same in both: {', '.join(same)}", flush=True)
 
 
@@ -202,6 +224,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ways", default="ours,checklist,beside,reload", help="which, in this order")
+    parser.add_argument("--images", choices=IMAGES, default="prebuilt", help="what there is of images before each command")
     parser.add_argument("--json", type=Path, help="write everything that was measured to this file")
     asked = parser.parse_args()
     keys = asked.ways.split(",")
@@ -209,14 +232,16 @@ def main() -> None:
         sys.exit(f"there is no way {', '.join(sorted(unknown))}: {', '.join(WAYS)}")
     new, old = deploy(NEW), deploy(OLD)
     describe(
-        sorted(name for name in new if new[name] != old[name]), sorted(name for name in new if new[name] == old[name])
+        sorted(name for name in new if new[name] != old[name]),
+        sorted(name for name in new if new[name] == old[name]),
+        asked.images,
     )
     deployed: dict[str, list[dict[str, t.Any]]] = {key: [] for key in keys}
     returned: dict[str, list[dict[str, t.Any]]] = {key: [] for key in keys}
     try:
         for number in range(1, asked.rounds + 1):
             for key in keys:
-                one_round(key, number, deployed[key], returned[key])
+                one_round(key, number, asked.images == "none", deployed[key], returned[key])
     finally:
         fresh()
         deploy(NEW)
@@ -226,11 +251,17 @@ def main() -> None:
     table(f"rollback v{NEW} to v{OLD}", returned)
 
 
-def one_round(key: str, number: int, deployed: list[dict[str, t.Any]], returned: list[dict[str, t.Any]]) -> None:
+def one_round(
+    key: str, number: int, without: bool, deployed: list[dict[str, t.Any]], returned: list[dict[str, t.Any]]
+) -> None:
     way = WAYS[key]
     fresh()
+    if without:
+        without_images()
     deployed.append(measure(f"{key}-deploy-{number}", way.deploy, way.cwd, NEW))
     repair(NEW, deployed[-1])
+    if without:
+        (without_cache if way.keeps else without_images)()
     returned.append(measure(f"{key}-rollback-{number}", way.rollback, way.cwd, OLD))
     repair(OLD, returned[-1])
 

@@ -55,10 +55,9 @@ class Cloud:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    """Mark what uses the cloud, so that tests/run can run the rest beside it."""
+    """Group what one process must run: all that changes the demo's one cloud, and each file of the rest."""
     for item in items:
-        if "cloud" in item.fixturenames:
-            item.add_marker(pytest.mark.cloud)
+        item.add_marker(pytest.mark.xdist_group("cloud" if "cloud" in item.fixturenames else item.path.name))
 
 
 @pytest.fixture(scope="session")

@@ -30,12 +30,10 @@ E2E_SECONDS = 3900
 SOAK_SECONDS = 4 * 3600
 TEST_SECONDS = 900
 
-Part = Callable[[], Counts]
 
-
-def pytest(part: str, cwd: Path, seconds: float, *options: str, show: bool = True) -> Counts:
+def pytest(part: str, cwd: Path, seconds: float, *options: str) -> Counts:
     """Run one folder of tests; every test counts."""
-    results = WORK / "results" / f"{part}{'-'.join(options).replace(' ', '-')}.xml"
+    results = WORK / "results" / f"{part}.xml"
     results.parent.mkdir(parents=True, exist_ok=True)
     results.unlink(missing_ok=True)
     command = [
@@ -43,10 +41,12 @@ def pytest(part: str, cwd: Path, seconds: float, *options: str, show: bool = Tru
         *("-p", "no:cacheprovider", "--import-mode=importlib", "--durations=20", "--durations-min=5", *options),
     ]
     # Nothing may be written into the tree: package looks beside these tests at what is in it.
-    environment = {"PYTHONPATH": str(WORK), "PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_STORAGE_DIRECTORY": str(WORK / "hypothesis")}
-    finished = run(command, cwd=cwd, seconds=seconds, env=environment, show=show)
-    if not show:
-        say(f"\n=== tests/{part} {' '.join(options)}\n{finished.output.rstrip()}")
+    environment = {
+        "PYTHONPATH": str(WORK),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(WORK / "hypothesis"),
+    }
+    finished = run(command, cwd=cwd, seconds=seconds, env=environment, show=True)
     if not results.exists():
         return report(f"pytest tests/{part}", False, finished.seconds, "it ended without results")
     counts = read_junit(results)
@@ -80,16 +80,10 @@ def demo_is_ready() -> bool:
     return finished.ok
 
 
-def on_demo(tests: Part) -> Counts:
-    """Run tests once the demo is there."""
-    return tests() if demo_is_ready() else report("demo/run --until repository", False, 0, "its output is above")
-
-
-def integration(seconds: float, *and_not: str) -> Counts:
-    """Run the tests that change the demo's one cloud beside those that have everything to themselves."""
-    halves = [" and ".join([one, *and_not]) for one in ("cloud", "not cloud")]
-    with ThreadPoolExecutor(len(halves)) as pool:
-        return sum(pool.map(lambda half: pytest("integration", ROOT, seconds, "-m", half, show=False), halves), Counts())
+def on_demo(part: str, seconds: float, *options: str) -> Counts:
+    if not demo_is_ready():
+        return report(f"{part}: demo/run --until repository", False, 0, "its output is above")
+    return pytest(part, ROOT, seconds, *options)
 
 
 def counts_in(output: str) -> Counts:
@@ -110,14 +104,18 @@ def other_core() -> Counts:
     return counts_in(finished.output)
 
 
-NO_SOAK = "not soak"
+Part = Callable[[], Counts]
+
+WITHOUT_SOAK = ("-m", "not soak")
+# Two processes share these tests, by the groups of tests/integration/conftest.py: most of them wait for something.
+SHARED = ("--numprocesses=2", "--dist=loadgroup")
 PARTS: dict[str, Part] = {
     "lint": lint,
     "sanity": sanity,
-    "unit": lambda: pytest("unit", COPY, UNIT_SECONDS, "-m", NO_SOAK),
+    "unit": lambda: pytest("unit", COPY, UNIT_SECONDS, *WITHOUT_SOAK),
     "package": package,
-    "integration": lambda: on_demo(lambda: integration(INTEGRATION_SECONDS, NO_SOAK)),
-    "e2e": lambda: on_demo(lambda: pytest("e2e", ROOT, E2E_SECONDS, "-m", NO_SOAK)),
+    "integration": lambda: on_demo("integration", INTEGRATION_SECONDS, *SHARED, *WITHOUT_SOAK),
+    "e2e": lambda: on_demo("e2e", E2E_SECONDS, *WITHOUT_SOAK),
 }
 SOAK_PARTS: dict[str, Part] = {
     "lint": lint,
@@ -125,8 +123,8 @@ SOAK_PARTS: dict[str, Part] = {
     "unit": lambda: pytest("unit", COPY, SOAK_SECONDS),
     "package": package,
     "the other ansible-core": other_core,
-    "integration": lambda: on_demo(lambda: integration(SOAK_SECONDS)),
-    "e2e": lambda: on_demo(lambda: pytest("e2e", ROOT, SOAK_SECONDS)),
+    "integration": lambda: on_demo("integration", SOAK_SECONDS, *SHARED),
+    "e2e": lambda: on_demo("e2e", SOAK_SECONDS),
 }
 QUICK = ("lint", "sanity", "unit")
 ON_DEMO = ("integration", "e2e")
