@@ -4,9 +4,10 @@
 """A deployment and a rollback under load, each way in turn from the same state; prints how, and the worst of the rounds.
 
 Every way begins with v1.2.0 serving, healthy and untouched, deploys v1.3.0, and goes back. Images of both are built
-before anything is timed; with --images none a way finds no image but those that run, unless it has kept some itself,
-and no cache of the builder. The numbers count from the command to AFTER_SECONDS beyond its end, or beyond the moment in
-which every route serves the new version, whichever is later. What a way leaves broken is repaired untimed, before the next.
+before anything is timed. With --images none a way finds no image but those that run, unless it has kept some itself, no
+cache of the builder, and installs the packages of the base again before it builds. The numbers count from the command
+to AFTER_SECONDS beyond its end, or beyond the moment in which every route serves the new version, whichever is later.
+What a way leaves broken is repaired untimed, before the next.
 """
 
 from __future__ import annotations
@@ -47,10 +48,12 @@ class Way(t.NamedTuple):
     keeps: bool = False
 
 
+# What there is of images before each command.
 IMAGES = {
     "prebuilt": "images of both versions were built before",
-    "none": "no images but those that run, and those that a way has kept; the builder's cache is empty",
+    "none": "no images but those that run and those that a way has kept, an empty cache, and packages to be installed",
 }
+
 WAYS = {
     "ours": Way(
         "prosaas.ops",
@@ -116,10 +119,6 @@ def without_images() -> None:
     gone = [name for name, short in named if not any(image.startswith(f"sha256:{short}") for image in running)]
     if gone:
         run("docker", "rmi", "-f", *gone)
-    without_cache()
-
-
-def without_cache() -> None:
     run("docker", "builder", "prune", "-a", "-f")
 
 
@@ -255,14 +254,17 @@ def one_round(
     key: str, number: int, without: bool, deployed: list[dict[str, t.Any]], returned: list[dict[str, t.Any]]
 ) -> None:
     way = WAYS[key]
+    base = (str(HERE / "with-base"),) if without else ()
     fresh()
     if without:
         without_images()
-    deployed.append(measure(f"{key}-deploy-{number}", way.deploy, way.cwd, NEW))
+    deployed.append(measure(f"{key}-deploy-{number}", (*base, *way.deploy), way.cwd, NEW))
     repair(NEW, deployed[-1])
-    if without:
-        (without_cache if way.keeps else without_images)()
-    returned.append(measure(f"{key}-rollback-{number}", way.rollback, way.cwd, OLD))
+    if way.keeps:
+        base = ()
+    elif without:
+        without_images()
+    returned.append(measure(f"{key}-rollback-{number}", (*base, *way.rollback), way.cwd, OLD))
     repair(OLD, returned[-1])
 
 
