@@ -110,12 +110,11 @@ def rollback(app: Application, asked: Asked) -> Report:
         timed("release.config", "its configuration works", (), lambda: _way_back.renders(app, target, asked.config)),
         _clean_check(app, asked),
         predicted,
+        timed("release.reason", "it is said why", REASON, lambda: _reason(asked.reason)),
     ]
     if not asked.take_back:
-        checks += [
-            timed("release.schema", "it can serve on the database as it is", (), lambda: _fits(target, asked, values)),
-            timed("release.reason", "it is said why", REASON, lambda: _reason(asked.reason)),
-        ]
+        fits = timed("release.schema", "it can serve on the database as it is", (), lambda: _fits(target, asked, values))
+        checks.append(fits)
     config = app.config()
     differs = config.differences(target.config) if target.config else []
     restores = _restore.restore(app, target, dry=True) if asked.config == "release" else []
