@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import typing as t
@@ -63,8 +64,8 @@ class Runner:
 
 @pytest.fixture()
 def runner(deployed: Stack) -> Iterator[Runner]:
-    with nothing_leaks() as seen:
-        yield Runner(seen)
+    with contextlib.ExitStack() as at_the_end:
+        yield Runner(at_the_end.enter_context(nothing_leaks()))
 
 
 def test_the_canary_is_seen_where_it_is(deployed: Stack) -> None:
