@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,11 +56,26 @@ class Cloud:
             self.run("flavour", before)
 
 
-@pytest.hookimpl(tryfirst=True)
+class Groups(LoadScopeScheduling):
+    """What one process must run: all files that change the demo's one cloud, and each file of the rest."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "cloud" if uses_cloud(ROOT / file) else file
+
+
+@functools.cache
+def uses_cloud(file: Path) -> bool:
+    return bool(re.search(r"[( ]cloud: ", file.read_text(encoding="utf-8")))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    return Groups(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    """Group what one process must run: all that changes the demo's one cloud, and each file of the rest."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("cloud" if "cloud" in item.fixturenames else item.path.name))
+    missed = {item.path.name for item in items if "cloud" in item.fixturenames and not uses_cloud(item.path)}
+    assert not missed, f"write the type of cloud in {', '.join(missed)}: by that it is known which tests need the cloud"
 
 
 @pytest.fixture(scope="session")

@@ -108,7 +108,7 @@ Part = Callable[[], Counts]
 
 WITHOUT_SOAK = ("-m", "not soak")
 # Two processes share these tests, by the groups of tests/integration/conftest.py: most of them wait for something.
-SHARED = ("--numprocesses=2", "--dist=loadgroup")
+SHARED = ("--numprocesses=2",)
 PARTS: dict[str, Part] = {
     "lint": lint,
     "sanity": sanity,
