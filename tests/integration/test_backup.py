@@ -234,8 +234,8 @@ def test_an_engine_that_is_away_is_one_sentence(project: Stack, monkeypatch: pyt
 
 
 def write_on_and_on(project: Stack) -> None:
-    """Have the service write until it ends, or for ten seconds."""
-    project.compose("exec", "-d", "n8n", "timeout", "10", "sh", "-c", "while :; do echo x >>/data/busy; done")
+    """Have the service write until it ends, or for a minute."""
+    project.compose("exec", "-d", "n8n", "timeout", "60", "sh", "-c", "while :; do echo x >>/data/busy; done")
     deadline = time.monotonic() + 5
     while not (mountpoint(N8N_VOLUME) / "busy").exists():
         assert time.monotonic() < deadline

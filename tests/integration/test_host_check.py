@@ -18,7 +18,7 @@ from conftest import Cloud
 from tiny import IMAGE, LABELS, Stack, ansible, check, module, stack, status
 
 TARGET = "/etc/credentials.json"
-PORT = 20997
+PORT = 20995
 FLAGS = ("--label", "ops.prosaas.demo=true")
 
 

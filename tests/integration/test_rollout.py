@@ -26,7 +26,7 @@ from tiny import Stack, stack
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = Path(__file__).parent / "web"
-PORT = 20997
+PORT = 20994
 WAYS = ways_of({"web": {"beside": True, "port": 8000, "drain": 60}, "worker": {"stop": 1}, "nginx": {"stop": 5}})
 CHECK = {"test": ["CMD", "curl", "-fsS", "http://localhost:8000/health"], "interval": "30s", "retries": 3}
 CONF = ("-c", "/app/nginx.conf")
