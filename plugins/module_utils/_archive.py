@@ -291,9 +291,11 @@ def _tar_reads(stream: _codec.Reader, *arguments: str) -> Iterator[list[str]]:
 
 def _tar(arguments: Sequence[str], stdin: int = subprocess.DEVNULL, **streams: t.Any) -> subprocess.Popen[bytes]:
     try:
-        return subprocess.Popen(["tar", *arguments], stdin=stdin, env={**os.environ, "LC_ALL": "C"}, **streams)
+        tar = subprocess.Popen(["tar", *arguments], stdin=stdin, env={**os.environ, "LC_ALL": "C"}, **streams)
     except FileNotFoundError:
         raise OpsError("The program tar is not on this host.", "apt-get install tar") from None
+    _codec.widen(tar.stdin, tar.stdout)
+    return tar
 
 
 def _lines(stream: t.IO[bytes]) -> list[str]:
