@@ -46,7 +46,7 @@ def newest() -> dict[str, t.Any]:
 
 
 def fill() -> None:
-    """Have what a business leaves on its host, once: workflows, a session with many small files, a recording, rows."""
+    """Have what a business leaves on its host, however often it is called: workflows, a session with many small files, a recording, rows."""
     workflows = "INSERT INTO workflow_entity SELECT 'w' || n, 'Workflow ' || n, n % 2 = 0 FROM generate_series(1, 40) n"
     run(*SERVER, "-d", "n8n", "-c", f"{workflows} ON CONFLICT DO NOTHING")
     run(*SERVER, "-d", "prosaas", "-c", "CREATE TABLE IF NOT EXISTS notes (id serial PRIMARY KEY, said text)")
