@@ -39,7 +39,8 @@ OURS, MANIFESTS, CHANGED = "prosaas", "manifest", "changed"
 _BACKUP, _HOLDS, _PART, _RAW = "backup=", "holds=", "part=", "raw="
 _FILES = "files"
 _LEFT_AFTER = datetime.timedelta(hours=24)  # no copy takes longer: what is older and nobody's is left over
-_ID_DIGITS = 16  # of a snapshot's id, in a tag
+_WHOLE_ID = 64  # digits of a snapshot's id
+_ID_DIGITS = 16  # of it, in a tag
 _EMPTY = hashlib.sha256(b"").hexdigest()  # restic takes no empty stream, as the list of an empty bucket is: it is in the manifest
 
 
@@ -196,16 +197,14 @@ class Repository:
             result.sent.append(one.label)
             result.bytes += _added(ended)
             holds.append(str(ended["snapshot_id"]))
-        self._seen = None
         full = self._resolved(holds)
         state = () if backup.consistent() else (CHANGED,)
         tags = (OURS, MANIFESTS, _BACKUP + backup.id, *state, *(_HOLDS + each[:_ID_DIGITS] for each in full))
         # The file itself is what restic reads: no process of ours can die half way through it.
         with open(directory / MANIFEST, "rb") as source:
-            size, self._seen = os.fstat(source.fileno()).st_size, None
-            result.bytes += _added(
-                _summary(self._restic.say(*self._backup(MANIFEST, tags), source=source), MANIFEST, size)
-            )
+            told = self._restic.say(*self._backup(MANIFEST, tags), source=source)
+            result.bytes += _added(_summary(told, MANIFEST, os.fstat(source.fileno()).st_size))
+        self._seen = None
         return result
 
     def fetch(self, backup_id: str, draft: Path, codec: Codec) -> Backup:
@@ -281,7 +280,11 @@ class Repository:
             yield Source(_FILES, hashlib.sha256(content).hexdigest(), len(content), partial(_open_bytes, content))
 
     def _resolved(self, found: Iterable[str]) -> list[str]:
-        """Return the whole ids of snapshots that must be there; releases before 0.17 tell short ones only."""
+        """Return the whole ids of snapshots that must be there. Releases before 0.17 tell short ones of what they have sent."""
+        found = list(found)
+        if all(len(one) == _WHOLE_ID for one in found):
+            return found
+        self._seen = None
         known = [one.id for one in self._known()]
         whole = [next((full for full in known if full.startswith(short)), "") for short in found]
         if not all(whole):
