@@ -44,13 +44,15 @@ commit_all() {
 }
 
 # A bad day comes as one commit on top of the newest version. A build fails the way builds do: a file that the
-# Dockerfile copies was forgotten. The proxy's configuration breaks as it does: a word with a typing error, which no
+# Dockerfile copies was forgotten. A migration fails by what it says. The proxy's configuration breaks as it does: a word with a typing error, which no
 # build reads.
 commit_bad_day() {
   history_git -C "$1" checkout -q -b "bad/$2" main
   echo "$2" >"$1/FAULT"
   if [[ $2 == build_fails ]]; then
     sed -i 's|^COPY server/ server/$|COPY server/ forgotten.txt server/|' "$1"/Dockerfile.backend*
+  elif [[ $2 == migration_fails ]]; then
+    echo 'ALTER TABLE leads ADD COLUMN bad_day migration_fails;' >"$1/server/migrations/999_bad_day.sql"
   elif [[ $2 == nginx_broken ]]; then
     sed -i 's|^    server_tokens off;$|    server_tokns off;|' "$1/docker/nginx/nginx.conf"
   fi

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from demo_stack import DEMO, run
 
-STATE, BACKUPS = DEMO / "state", DEMO / "state/backups"
+STATE, BACKUPS, BEFORE_RELEASES = DEMO / "state", DEMO / "state/backups", DEMO / "state/backups-before-releases"
 SERVER = ("docker", "exec", "-u", "postgres", "prosaas-cloud-postgres-1", "psql", "-XAt")
 RECORDINGS = json.dumps({"backup_volumes_extra": [{"name": "recordings_data", "required": True}]})
 
@@ -41,8 +41,8 @@ def rows(database: str) -> str:
     return run(*SERVER, "-d", database, "-c", sql)
 
 
-def newest() -> dict[str, t.Any]:
-    return t.cast("dict[str, t.Any]", json.loads((max(BACKUPS.glob("2*")) / "manifest.json").read_text()))
+def newest(directory: Path = BACKUPS) -> dict[str, t.Any]:
+    return t.cast("dict[str, t.Any]", json.loads((max(directory.glob("2*")) / "manifest.json").read_text()))
 
 
 def fill() -> None:

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from belongings import BEFORE_RELEASES, SERVER, newest
 from demo_stack import PROJECT, Stack, run
-from deploy_faults import Running, completes_again, image_gone, is_as_it_was, release_of, says_why
+from deploy_faults import Running, completes_again, image_gone, is_as_it_was, release_of, said, says_why
 
 # The bad day, what the operator reads of its cause, and of the way out.
 BEFORE = {
@@ -34,6 +35,26 @@ def test_before_the_switch_nothing_is_touched(deployed: Stack, fault: str) -> No
     assert record["outcome"] == "failed"
     assert "Nothing was switched" in done.output
     assert deployed.ids() == before, "id and StartedAt of every container"
+    is_as_it_was(deployed)
+    if fault == "migration_fails":
+        kept = newest(BEFORE_RELEASES)
+        dump = next(part for part in kept["parts"] if (part["kind"], part["name"]) == ("database", "main"))
+        assert dump["rows"]["leads"] and "999_bad_day" not in json.dumps(kept), "as it was before the migrations"
+        assert f"restore.yml -e restore_backup_dir={BEFORE_RELEASES} -e backup={kept['id']}" in said(done)
+
+
+def test_a_database_that_cannot_be_dumped_ends_it_before_its_migrations(deployed: Stack) -> None:
+    """A table that somebody else made in the application's database: its own user may not read it."""
+    before, there = deployed.ids(), set(BEFORE_RELEASES.iterdir())
+    run(*SERVER, "-d", "prosaas", "-c", "CREATE TABLE of_somebody_else (id int)")
+    try:
+        done = deployed.play("deploy", "--skip-tags", "preflight", "-e", "commit=bad/migration_fails")
+    finally:
+        run(*SERVER, "-d", "prosaas", "-c", "DROP TABLE of_somebody_else")
+    record = says_why(deployed, done, "permission denied for table of_somebody_else", "pg_read_all_data")
+    assert "release_migrate" not in {step["step"] for step in record["steps"]}
+    assert "Nothing was switched" in done.output and "restore.yml" not in done.output
+    assert (deployed.ids(), set(BEFORE_RELEASES.iterdir())) == (before, there), "no half backup either"
     is_as_it_was(deployed)
 
 

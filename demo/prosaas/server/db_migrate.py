@@ -53,10 +53,7 @@ def checkpoint(message: str) -> None:
 
 def migrations() -> list[tuple[str, str]]:
     """Id and statement, in order."""
-    found = [(file.stem, file.read_text(encoding="utf-8")) for file in sorted(DIRECTORY.glob("*.sql"))]
-    if FAULT == "migration_fails":
-        found.append(("999_bad_day", "ALTER TABLE leads ADD COLUMN bad_day migration_fails"))
-    return found
+    return [(file.stem, file.read_text(encoding="utf-8")) for file in sorted(DIRECTORY.glob("*.sql"))]
 
 
 def apply(connection: psycopg2.extensions.connection) -> int:
