@@ -15,11 +15,17 @@ remove_each() {
   say "removed ${#ids[@]} $what"
 }
 
+# An engine whose containers were removed by force may still count them.
+remove_networks() {
+  docker network rm "$@" ||
+    die "A network is still in use. By a container of yours: remove that. By none: restart the engine. Then: demo/clean"
+}
+
 remove_demo_objects() {
   local label="label=$DEMO_LABEL"
   remove_each containers "$(docker ps -aq --filter "$label")" docker rm --force --volumes
   remove_each volumes "$(docker volume ls -q --filter "$label")" docker volume rm
-  remove_each networks "$(docker network ls -q --filter "$label")" docker network rm
+  remove_each networks "$(docker network ls -q --filter "$label")" remove_networks
   remove_demo_images
   remove_hosts
 }
