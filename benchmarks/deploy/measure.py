@@ -4,10 +4,10 @@
 """A deployment and a rollback under load, each way in turn from the same state; prints how, and the worst of the rounds.
 
 Every way begins with v1.2.0 serving, healthy and untouched, deploys v1.3.0, and goes back. Images of both are built
-before anything is timed. With --images none a way finds no image but those that run, unless it has kept some itself, no
-cache of the builder, and installs the packages of the base again before it builds. The numbers count from the command
-to AFTER_SECONDS beyond its end, or beyond the moment in which every route serves the new version, whichever is later.
-What a way leaves broken is repaired untimed, before the next.
+before anything is timed; a way that is afresh goes back with no image but those that run, and no cache of the builder, as
+on a host on which space was made. The numbers count from the command to AFTER_SECONDS beyond its end, or beyond the
+moment in which every route serves the new version, whichever is later. What a way leaves broken is repaired untimed,
+before the next.
 """
 
 from __future__ import annotations
@@ -39,20 +39,14 @@ COMMAND_SECONDS = 900
 
 
 class Way(t.NamedTuple):
-    """One way to deploy and to go back: what it is, its two commands, where they run, and whether it keeps images itself."""
+    """One way to deploy and to go back: what it is, its two commands, where they run, and whether images go before it goes back."""
 
     title: str
     deploy: tuple[str, ...]
     rollback: tuple[str, ...]
     cwd: Path
-    keeps: bool = False
+    afresh: bool = False
 
-
-# What there is of images before each command.
-IMAGES = {
-    "prebuilt": "images of both versions were built before",
-    "none": "no images but those that run and those that a way has kept, an empty cache, and packages to be installed",
-}
 
 WAYS = {
     "ours": Way(
@@ -60,13 +54,19 @@ WAYS = {
         (*PLAYBOOK, "playbooks/deploy.yml", "-e", f"commit=v{NEW}"),
         (*PLAYBOOK, "playbooks/rollback.yml", "-e", "reason=benchmark"),  # to the last verified release
         ROOT,
-        keeps=True,
     ),
     "checklist": Way(
         "the checklist's commands",
         (str(HERE / "checklist"), "deploy"),
         (str(HERE / "checklist"), "rollback", f"v{OLD}"),
         PROJECT,
+    ),
+    "afresh": Way(
+        "the same, and nothing is left of a build",
+        (str(HERE / "checklist"), "deploy"),
+        (str(HERE / "checklist"), "rollback", f"v{OLD}"),
+        PROJECT,
+        afresh=True,
     ),
     "beside": Way(
         "start beside, stop (docker-rollout)",
@@ -103,16 +103,17 @@ def deploy(version: str) -> dict[str, str]:
 
 
 def fresh() -> None:
-    """Make everything anew at the older version: what an earlier way left counts for none of the later ones."""
-    run("git", "checkout", "-q", "-B", "main", f"v{OLD}")
-    run(*COMPOSE, "build")
+    """Make everything anew at the older version: what an earlier way left, or took away, counts for none of the later ones."""
+    for version in (NEW, OLD):
+        run("git", "checkout", "-q", "-B", "main", f"v{version}")
+        run(*COMPOSE, "build")
     run(*COMPOSE, "down", "--remove-orphans")
     run(*COMPOSE, "up", "-d")
     settle(OLD)
 
 
 def without_images() -> None:
-    """Have what a host has on which space was made: the images that run, and nothing to build from but the base images."""
+    """Leave the images that run, and nothing to build from but the base images."""
     listed = run("docker", "images", "--filter", "reference=prosaasil-*", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}")
     running = {run("docker", "inspect", "-f", "{{.Image}}", one) for one in run(*LIST, "-a", "-q").split()}
     named = [line.split() for line in listed.splitlines()]
@@ -123,7 +124,7 @@ def without_images() -> None:
 
 
 def settle(version: str) -> None:
-    """Wait until what has a health check that can pass is healthy, and the site serves the version."""
+    """Wait until what has a health check that can pass is healthy, the site serves the version, and the disk has nothing to write."""
     deadline = time.monotonic() + 120
     while waiting := [
         line for line in run(*LIST, "--format", "{{.Names}} {{.Status}}").splitlines() if is_unready(line)
@@ -135,6 +136,7 @@ def settle(version: str) -> None:
         load.steady().mark()
         if load.wait_served(20) is None:
             sys.exit(f"the demo does not serve v{version}: {load.report()['routes']}")
+    os.sync()
 
 
 def is_unready(line: str) -> bool:
@@ -150,13 +152,21 @@ def repair(version: str, measured: dict[str, t.Any]) -> None:
     settle(version)
 
 
-def measure(name: str, argv: tuple[str, ...], cwd: Path, version: str) -> dict[str, t.Any]:
+def measure(name: str, argv: tuple[str, ...], cwd: Path, version: str, **variables: str) -> dict[str, t.Any]:
     """Run one command under load."""
     LOGS.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, **variables}
     with Load(DEMO, version) as load, (LOGS / f"{name}.log").open("w", encoding="utf-8") as log:
         load.steady().mark()
         done = subprocess.run(
-            argv, cwd=cwd, stdout=log, stderr=log, stdin=subprocess.DEVNULL, timeout=COMMAND_SECONDS, check=False
+            argv,
+            cwd=cwd,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            timeout=COMMAND_SECONDS,
+            check=False,
         )
         command = load.now() - load.marked
         load.wait_served(GIVE_UP_SECONDS)
@@ -204,7 +214,7 @@ def times_ours(theirs: list[dict[str, t.Any]], ours: list[dict[str, t.Any]]) -> 
             yield f"{title} {'never' if ratio == float('inf') else f'{ratio:.1f} times'} ours"
 
 
-def describe(changed: list[str], same: list[str], images: str) -> None:
+def describe(changed: list[str], same: list[str]) -> None:
     env = dict(line.split("=", 1) for line in (PROJECT / ".env").read_text().splitlines() if "=" in line)
     interval = env.get("DEMO_HEALTH_INTERVAL", "as in production: 10 s to 60 s")
     print(
@@ -215,15 +225,14 @@ def describe(changed: list[str], same: list[str], images: str) -> None:
     print(
         f"{run('docker', 'version', '-f', '{{.Server.Version}}')}, Compose {run('docker', 'compose', 'version', '--short')}"
     )
-    print(f"health checks every {interval}; {IMAGES[images]}")
+    print(f"health checks every {interval}; images of both versions were built before")
     print(f"images that differ: {', '.join(changed)}; the same in both: {', '.join(same)}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--ways", default="ours,checklist,beside,reload", help="which, in this order")
-    parser.add_argument("--images", choices=IMAGES, default="prebuilt", help="what there is of images before each command")
+    parser.add_argument("--ways", default=",".join(WAYS), help="which, in this order")
     parser.add_argument("--json", type=Path, help="write everything that was measured to this file")
     asked = parser.parse_args()
     keys = asked.ways.split(",")
@@ -233,14 +242,13 @@ def main() -> None:
     describe(
         sorted(name for name in new if new[name] != old[name]),
         sorted(name for name in new if new[name] == old[name]),
-        asked.images,
     )
     deployed: dict[str, list[dict[str, t.Any]]] = {key: [] for key in keys}
     returned: dict[str, list[dict[str, t.Any]]] = {key: [] for key in keys}
     try:
         for number in range(1, asked.rounds + 1):
             for key in keys:
-                one_round(key, number, asked.images == "none", deployed[key], returned[key])
+                one_round(key, number, deployed[key], returned[key])
     finally:
         fresh()
         deploy(NEW)
@@ -250,21 +258,17 @@ def main() -> None:
     table(f"rollback v{NEW} to v{OLD}", returned)
 
 
-def one_round(
-    key: str, number: int, without: bool, deployed: list[dict[str, t.Any]], returned: list[dict[str, t.Any]]
-) -> None:
+def one_round(key: str, number: int, deployed: list[dict[str, t.Any]], returned: list[dict[str, t.Any]]) -> None:
     way = WAYS[key]
-    base = (str(HERE / "with-base"),) if without else ()
     fresh()
-    if without:
-        without_images()
-    deployed.append(measure(f"{key}-deploy-{number}", (*base, *way.deploy), way.cwd, NEW))
+    deployed.append(measure(f"{key}-deploy-{number}", way.deploy, way.cwd, NEW))
     repair(NEW, deployed[-1])
-    if way.keeps:
-        base = ()
-    elif without:
+    variables = {}
+    if way.afresh:
         without_images()
-    returned.append(measure(f"{key}-rollback-{number}", (*base, *way.rollback), way.cwd, OLD))
+        os.sync()
+        variables["BEFORE_BUILD"] = str(HERE / "packages")
+    returned.append(measure(f"{key}-rollback-{number}", way.rollback, way.cwd, OLD, **variables))
     repair(OLD, returned[-1])
 
 

