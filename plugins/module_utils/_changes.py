@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import _build, _build_inputs, _engine, _images, _store
-from ._compose import Compose, built_services, explain
+from ._compose import Compose, built_services, explain, one_shots
 from ._deploy import Application
 from ._drift import RECREATE, drifted
 from ._errors import OpsError, Unreachable
@@ -45,13 +45,10 @@ class Running:
     name: str
     image: str
     status: str
+    exit_code: int
     service: str
     config_hash: str
     depends_on: tuple[str, ...]
-
-    @property
-    def serves(self) -> bool:
-        return self.status in ("running", "exited")
 
 
 def predict(
@@ -83,7 +80,7 @@ def predict(
     reasons: Reasons = {name: ["it is new"] for name in after["services"].keys() - containers.keys()}
     reasons.update({name: ["it is not in the model any more"] for name in containers.keys() - after["services"].keys()})
     by_image = _by_source(app, commit, after, containers) if images is None else _by_image(images, containers)
-    for more in (by_image, differing, _stopped(containers)):
+    for more in (by_image, differing, _stopped(containers, one_shots(after))):
         for name in more.keys() & after["services"].keys():
             reasons[name] = [*reasons.get(name, []), *more[name]]
     return dict(sorted(reasons.items()))
@@ -96,8 +93,14 @@ def _changed_by_hand(app: Application, containers: list[Running]) -> set[str]:
     return stale | alone
 
 
-def _stopped(containers: Mapping[str, Running]) -> Reasons:
-    return {name: [f"its container is {one.status}"] for name, one in containers.items() if not one.serves}
+def _stopped(containers: Mapping[str, Running], finite: t.Collection[str]) -> Reasons:
+    """Return the services that do not run, or have not run to a good end as those that are meant to exit."""
+    found = {}
+    for name, one in containers.items():
+        ended = one.status == "exited"
+        if one.status != "running" and not (ended and one.exit_code == 0 and name in finite):
+            found[name] = [f"its container has exited ({one.exit_code})" if ended else f"its container is {one.status}"]
+    return found
 
 
 def differences(before: Mapping[str, t.Any], after: Mapping[str, t.Any]) -> Reasons:
@@ -142,6 +145,7 @@ def _running(said: Mapping[str, t.Any]) -> Running:
         name=said["Name"].lstrip("/"),
         image=said["Image"],
         status=said["State"]["Status"],
+        exit_code=said["State"]["ExitCode"],
         service=labels[_engine.SERVICE],
         config_hash=labels.get(_engine.CONFIG_HASH, ""),
         depends_on=_engine.depends_on(labels),

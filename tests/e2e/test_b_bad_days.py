@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from belongings import BEFORE_RELEASES, SERVER, newest
+from belongings import BEFORE_RELEASES, SERVER, mountpoint, newest, rows
 from demo_stack import PROJECT, Stack, run
 from deploy_faults import Running, completes_again, image_gone, is_as_it_was, release_of, said, says_why
 
@@ -41,6 +41,17 @@ def test_before_the_switch_nothing_is_touched(deployed: Stack, fault: str) -> No
         dump = next(part for part in kept["parts"] if (part["kind"], part["name"]) == ("database", "main"))
         assert dump["rows"]["public.schema_migrations"], "a dump of the application's database"
         assert f"restore.yml -e restore_backup_dir={BEFORE_RELEASES} -e backup={kept['id']}" in said(done)
+
+
+def test_what_was_kept_before_its_migrations_comes_back(deployed: Stack) -> None:
+    """All of it, on the host that it is of, with the release that served: every service is stopped meanwhile, and runs again."""
+    spoilt = mountpoint("whatsapp_auth") / "spoilt"
+    spoilt.touch()
+    run(*SERVER, "-d", "prosaas", "-c", "CREATE TABLE spoilt (id int); ALTER TABLE spoilt OWNER TO prosaas")
+    done = deployed.play("restore", "-e", f"restore_backup_dir={BEFORE_RELEASES}", "-e", "restore_overwrite=true")
+    assert done.code == 0, done.output
+    assert "spoilt" not in rows("prosaas") and not spoilt.exists()
+    is_as_it_was(deployed)
 
 
 def test_a_database_that_cannot_be_dumped_ends_it_before_its_migrations(deployed: Stack) -> None:

@@ -212,6 +212,10 @@ def test_what_somebody_did_by_hand_is_a_reason(world: World) -> None:
     run(*compose, "rm", "-f", "side")
     assert world.plan()["plan"]["reasons"] == ["not running as released: side"]
     world.up()
+    run(*compose, "stop", "-t", "1", "side")
+    plan = world.plan()["plan"]
+    assert plan["reasons"] == ["not running as released: side"] and "has exited" in plan["services"]["side"][0]
+    world.up()
     world.store.set_superseded([{"id": "0" * 64, "service": "web", "why": "it drains"}])
     assert world.plan()["plan"]["reasons"] == ["containers of an earlier release still run: web"]
 
