@@ -79,6 +79,8 @@ POLICY: dict[str, t.Any] = {
     "prosaas_network": "tiny-net",
     "prosaas_operator": "fleet",
     "prosaas_schema": {},
+    "prosaas_backup_databases": {},
+    "prosaas_backup_volumes": [],
     "deploy_services": {"web": {"beside": True, "port": 8000, "drain": 5}},
     "deploy_calls": {},
     "deploy_campaigns": {},
