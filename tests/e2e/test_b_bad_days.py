@@ -69,6 +69,7 @@ def test_a_database_that_cannot_be_dumped_ends_it_before_its_migrations(deployed
     is_as_it_was(deployed)
 
 
+@pytest.mark.soak  # here what comes back does it, and test_k what fails later
 def test_and_the_next_deployment_has_nothing_to_do(deployed: Stack) -> None:
     before = deployed.ids()
     completes_again(deployed)
