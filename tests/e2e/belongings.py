@@ -41,8 +41,8 @@ def rows(database: str) -> str:
     return run(*SERVER, "-d", database, "-c", sql)
 
 
-def newest(directory: Path = BACKUPS) -> dict[str, t.Any]:
-    return t.cast("dict[str, t.Any]", json.loads((max(directory.glob("2*")) / "manifest.json").read_text()))
+def newest() -> dict[str, t.Any]:
+    return t.cast("dict[str, t.Any]", json.loads((max(BACKUPS.glob("2*")) / "manifest.json").read_text()))
 
 
 def fill() -> None:

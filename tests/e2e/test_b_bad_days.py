@@ -9,11 +9,12 @@ import contextlib
 import hashlib
 import itertools
 import json
+import typing as t
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from belongings import BEFORE_RELEASES, SERVER, mountpoint, newest, rows
+from belongings import BEFORE_RELEASES, SERVER, mountpoint, rows
 from demo_stack import PROJECT, Stack, run
 from deploy_faults import Running, completes_again, image_gone, is_as_it_was, release_of, said, says_why
 
@@ -37,18 +38,25 @@ def test_before_the_switch_nothing_is_touched(deployed: Stack, fault: str) -> No
     assert deployed.ids() == before, "id and StartedAt of every container"
     is_as_it_was(deployed)
     if fault == "migration_fails":
-        kept = newest(BEFORE_RELEASES)
+        kept = kept_with_a_database()
         dump = next(part for part in kept["parts"] if (part["kind"], part["name"]) == ("database", "main"))
         assert dump["rows"]["public.schema_migrations"], "a dump of the application's database"
         assert f"restore.yml -e restore_backup_dir={BEFORE_RELEASES} -e backup={kept['id']}" in said(done)
 
 
+def kept_with_a_database() -> dict[str, t.Any]:
+    """Return the newest backup of before a release that has migrations."""
+    found = [json.loads((one / "manifest.json").read_text()) for one in sorted(BEFORE_RELEASES.glob("2*"), reverse=True)]
+    return next(one for one in found if "database" in {part["kind"] for part in one["parts"]})
+
+
 def test_what_was_kept_before_its_migrations_comes_back(deployed: Stack) -> None:
     """All of it, on the host that it is of, with the release that served: every service is stopped meanwhile, and runs again."""
-    spoilt = mountpoint("whatsapp_auth") / "spoilt"
+    kept, spoilt = kept_with_a_database()["id"], mountpoint("whatsapp_auth") / "spoilt"
     spoilt.touch()
     run(*SERVER, "-d", "prosaas", "-c", "CREATE TABLE spoilt (id int); ALTER TABLE spoilt OWNER TO prosaas")
-    done = deployed.play("restore", "-e", f"restore_backup_dir={BEFORE_RELEASES}", "-e", "restore_overwrite=true")
+    where = ["-e", f"restore_backup_dir={BEFORE_RELEASES}", "-e", f"backup={kept}"]
+    done = deployed.play("restore", *where, "-e", "restore_overwrite=true")
     assert done.code == 0, done.output
     assert "spoilt" not in rows("prosaas") and not spoilt.exists()
     is_as_it_was(deployed)
