@@ -12,13 +12,13 @@ import signal
 import socket
 import typing as t
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from . import _archive, _backup_judge, _backup_parts, _codec, _dump_file, _journal, _pg_child, _store, _volumes
+from . import _archive, _backup_judge, _backup_parts, _codec, _dump_file, _journal, _store, _volumes
 from ._backup_judge import AGAIN, Limits
 from ._backup_parts import Database, Key, Sources, Volume
 from ._check import FAIL, PASS, SKIP, UNKNOWN, WARN, Check, Outcome, Report, timed
@@ -30,7 +30,6 @@ from ._shelf import BUCKET, DATABASE, FILE, VOLUME, Backup, Part, Shelf, new_id,
 
 Look = t.Callable[[], Outcome]
 _WORKERS = 4
-_TURN = 0.2  # seconds
 
 
 @dataclass(frozen=True)
@@ -211,14 +210,8 @@ def _check_all(wanted: Wanted, doer: Doer) -> list[Check]:
     ]
     with ThreadPoolExecutor(_WORKERS) as threads:
         asked = [threads.submit(timed, check, title, (), look) for check, title, look in servers]
-        try:
-            checks = [timed(check, title, (), look) for check, title, look in here]
-            return [*checks, *(one.result() for one in asked)]
-        except BaseException:  # told to stop: a dump of hours is not waited for
-            threads.shutdown(wait=False, cancel_futures=True)
-            while wait(asked, _TURN).not_done:
-                _pg_child.interrupt()
-            raise
+        checks = [timed(check, title, (), look) for check, title, look in here]
+        return [*checks, *(one.result() for one in asked)]
 
 
 def _file_names(wanted: Wanted, sources: Sources, model: Mapping[str, t.Any]) -> list[str]:

@@ -104,15 +104,6 @@ class Child:
                 self._said.append(text)
 
 
-_running: set[Child] = set()
-
-
-def interrupt() -> None:
-    """Tell the programs that run to end, whichever threads wait for them; those threads fail then."""
-    for one in list(_running):
-        one.process.terminate()
-
-
 @contextmanager
 def child(
     name: str,
@@ -128,11 +119,9 @@ def child(
     except FileNotFoundError:
         raise OpsError(f"The program {argv[0]} is not on this host.") from None
     started = Child(name, process, hidden)
-    _running.add(started)
     try:
         yield started
     finally:
-        _running.discard(started)
         started.end()
 
 

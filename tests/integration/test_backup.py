@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -19,7 +18,6 @@ import typing as t
 from collections.abc import Iterator
 from pathlib import Path
 
-import pg
 import pytest
 from tiny import IMAGE, LABELS, Stack, ansible, check, module, stack, status
 
@@ -246,7 +244,8 @@ def write_on_and_on(project: Stack) -> None:
 
 def test_a_volume_that_is_written_to_is_a_warning(project: Stack) -> None:
     write_on_and_on(project)
-    live = back_up(project, volumes=LIVE)
+    # Once: with two cores and much to do, one of three copies may be made while the writer waits for its turn.
+    live = back_up(project, volumes=[{**one, "tries": 1} for one in LIVE])
     assert status(live)["backup.volume.n8n_data"] == "warn"
     assert live["changed"] and not live.get("failed") and live["downtime"] == {}
     manifest = json.loads((Path(live["path"]) / "manifest.json").read_text())
@@ -359,23 +358,6 @@ def test_told_to_stop_in_the_middle(project: Stack) -> None:
     assert process.wait(timeout=30) == 128 + signal.SIGTERM
     assert names(shelf(project)) == []
     assert docker("inspect", "-f", "{{.State.Running}}", project.container("n8n")) == "true"
-
-
-def test_told_to_stop_while_a_database_is_dumped(project: Stack) -> None:
-    """Somebody holds a lock that the dump waits for: the end of the dump is not waited for."""
-    with pg.server() as server, contextlib.closing(server.connect(server.database("shop", pg.SHOP))) as other:
-        env = project.directory / ".env"
-        env.write_text(f"URL=postgresql://shop:{pg.PASSWORD}@{server.address}/shop?sslmode=require\n", encoding="ascii")
-        other.cursor().execute("LOCK TABLE leads IN ACCESS EXCLUSIVE MODE")
-        process = begin(project, volumes=[], databases={"main": {"url": "URL"}}, programs="host")
-        waits = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_dump' AND wait_event_type = 'Lock'"
-        deadline = time.monotonic() + 60
-        while server.psql(waits) != "1":
-            assert process.poll() is None and time.monotonic() < deadline, "it never began to dump"
-            time.sleep(0.1)
-        process.terminate()
-        assert process.wait(timeout=10) == 128 + signal.SIGTERM, "pg_dump alone would wait for 30 s"
-        assert (names(shelf(project)), server.psql(waits)) == ([], "0")
 
 
 def test_two_at_once(project: Stack) -> None:
