@@ -48,6 +48,12 @@ class Way(t.NamedTuple):
     afresh: bool = False
 
 
+CHECKLIST = Way(
+    "the checklist's commands",
+    (str(HERE / "checklist"), "deploy"),
+    (str(HERE / "checklist"), "rollback", f"v{OLD}"),
+    PROJECT,
+)
 WAYS = {
     "ours": Way(
         "prosaas.ops",
@@ -55,19 +61,8 @@ WAYS = {
         (*PLAYBOOK, "playbooks/rollback.yml", "-e", "reason=benchmark"),  # to the last verified release
         ROOT,
     ),
-    "checklist": Way(
-        "the checklist's commands",
-        (str(HERE / "checklist"), "deploy"),
-        (str(HERE / "checklist"), "rollback", f"v{OLD}"),
-        PROJECT,
-    ),
-    "afresh": Way(
-        "the same, and nothing is left of a build",
-        (str(HERE / "checklist"), "deploy"),
-        (str(HERE / "checklist"), "rollback", f"v{OLD}"),
-        PROJECT,
-        afresh=True,
-    ),
+    "checklist": CHECKLIST,
+    "afresh": CHECKLIST._replace(title="the same, and nothing is left of a build", afresh=True),
     "beside": Way(
         "start beside, stop (docker-rollout)",
         (str(HERE / "beside"), f"v{NEW}"),

@@ -44,8 +44,8 @@ commit_all() {
 }
 
 # A bad day comes as one commit on top of the newest version. A build fails the way builds do: a file that the
-# Dockerfile copies was forgotten. A migration fails by what it says. The proxy's configuration breaks as it does: a word with a typing error, which no
-# build reads.
+# Dockerfile copies was forgotten. A migration fails by what it says. The proxy's configuration breaks as it does: a word
+# with a typing error, which no build reads.
 commit_bad_day() {
   history_git -C "$1" checkout -q -b "bad/$2" main
   echo "$2" >"$1/FAULT"
