@@ -63,7 +63,7 @@ def predict(
     """
     containers = running(app)
     with files_at(app, commit) as directory:
-        after = _here(app, directory).model() if env is None else _elsewhere(app, directory, env)
+        after = _model(app, directory, commit, env)
         recreated = _recreated(app, directory, after, containers) if env is None else None
     differing = differences(released_model(app), after)
     if recreated is not None:
@@ -172,7 +172,17 @@ def _here(app: Application, directory: Path, *extra: Path) -> Compose:
 def model_at(app: Application, commit: str, env: Path | None = None) -> dict[str, t.Any]:
     """Return the model of a commit with the environment file of today, or another one."""
     with files_at(app, commit) as directory:
-        return _here(app, directory).model() if env is None else _elsewhere(app, directory, env)
+        return _model(app, directory, commit, env)
+
+
+def _model(app: Application, directory: Path, commit: str, env: Path | None) -> dict[str, t.Any]:
+    """Return the model of the files of a commit in a directory; Compose is asked once for it, as it takes long to start."""
+    known = app.models.get((commit, env))
+    if known is None:
+        known = app.models[(commit, env)] = (
+            _here(app, directory).model() if env is None else _elsewhere(app, directory, env)
+        )
+    return known
 
 
 def _elsewhere(app: Application, directory: Path, env: Path) -> dict[str, t.Any]:

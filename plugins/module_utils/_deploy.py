@@ -28,13 +28,19 @@ RELEASE_OPTIONS: dict[str, t.Any] = {
 
 
 class Application:
-    """One application on this host."""
+    """One application on this host.
+
+    Attributes:
+        models: resolved models by commit and environment file, ``None`` for the one of today, as they were when they were
+            first asked for. They hold every value of the environment file.
+    """
 
     def __init__(self, params: Mapping[str, t.Any], execute: Execute, check_mode: bool = False) -> None:
         self.execute = execute
         self.state_dir = Path(params["state_dir"])
         self.store = Store(self.state_dir)
         self.project = Project.of(params)
+        self.models: dict[tuple[str, Path | None], dict[str, t.Any]] = {}
         self.git = Git(self.project.directory, execute, params["remote"])
         self._env_file = params["env_file"]
         self._mounted = params["mounted_files"]

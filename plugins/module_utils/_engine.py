@@ -270,6 +270,15 @@ class Engine:
         with answering():
             return {volume["Name"]: volume for volume in self._api.volumes()["Volumes"] or []}
 
+    def tag(self, image: str, name: str) -> None:
+        """Give an image (id or name) one more name; a name with a digest already means one image only."""
+        from docker.utils import parse_repository_tag
+
+        if "@" not in name:
+            repository, tag = parse_repository_tag(name)
+            with answering():
+                self._api.tag(image, repository, tag)
+
     def log_tail(self, container: str, lines: int) -> list[str]:
         """Return the last lines that a container printed, on either stream."""
         with answering():

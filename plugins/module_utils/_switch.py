@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from . import _build, _images, _journal, _rollout, _steering, _store, _successors
+from . import _build, _journal, _rollout, _steering, _store, _successors
 from ._compose import Compose, built_services
 from ._deploy import Application
-from ._engine import Container
+from ._engine import Container, Engine
 from ._errors import OpsError
 from ._release import Release, new_id
 from ._rollout import Brought, Site
@@ -61,12 +61,13 @@ def switch(
     touched = False
     try:
         complete(app, target)
-        try_before(app, target, foreseen, site_of(app.compose().model()))
+        before = site_of(app.compose().model())
+        try_before(app, target, foreseen, before)
         with gate(foreseen) as renew:
             touched = True
             before_move()
             served = app.store.current()
-            release = move(app, target)
+            release = move(app, target, before.engine)
             model = app.compose().model()
             site = site_of(model)
             site.replaced = lambda service: renew() if site.ways[service].all_calls else None
@@ -161,7 +162,7 @@ def _came_up(site: Site, name: str, late: bool) -> bool:
     return False
 
 
-def move(app: Application, target: Release) -> Release:
+def move(app: Application, target: Release, engine: Engine) -> Release:
     """Move the project directory and Compose's own image names to a release; containers are not touched here.
 
     A release that served before is kept as it was: serving again with today's configuration makes a new one of the
@@ -170,7 +171,7 @@ def move(app: Application, target: Release) -> Release:
     app.store.begin_switch(app.store.current(), target)
     app.git.checkout(target.commit)
     for image in target.images.values():
-        _images.tag(app.execute, image["id"], image["name"])
+        engine.tag(image["id"], image["name"])
     config = asdict(app.config())
     if target.config and target.config != config:
         target = replace(target, id=new_id(target.commit), made=_journal.now(), verified="", adopted=False)

@@ -42,6 +42,12 @@ options:
     type: str
     choices: [today, release]
     default: today
+  foreseen:
+    description:
+      - The services that it will change, each with the reasons, as M(prosaas.ops.release_plan) has just returned them in
+        C(plan.services) for this very release. They decide which gates are passed before anything is touched.
+      - Without it they are looked for anew.
+    type: dict
   local_changes:
     description: Whether changes to tracked files of the project directory are refused or kept in a git stash.
     type: str
@@ -182,6 +188,7 @@ OPTIONS = {
     **_gate.GATE_OPTIONS,
     "release": {"type": "str", "required": True},
     "config": {"type": "str", "choices": ["today", "release"], "default": "today"},
+    "foreseen": {"type": "dict"},
     "local_changes": {"type": "str", "choices": ["refuse", "stash"], "default": "refuse"},
 }
 
@@ -192,9 +199,11 @@ def switch(call: Call) -> Report:
     if call.check_mode and not call.params["release"]:  # nothing was built in check mode, so there is no release yet
         return Report(facts={"release": ""}, changed=True)
     target = app.store.get(call.params["release"])
-    images = {name: image["id"] for name, image in target.images.items()}
-    env = app.store.path(target.id) / "env" if call.params["config"] == "release" else None
-    foreseen = _changes.predict(app, target.commit, images, env)
+    foreseen = call.params["foreseen"]
+    if foreseen is None:
+        images = {name: image["id"] for name, image in target.images.items()}
+        env = app.store.path(target.id) / "env" if call.params["config"] == "release" else None
+        foreseen = _changes.predict(app, target.commit, images, env)
     if call.check_mode:
         return Report(facts={"release": target.id, "foreseen": foreseen}, changed=True)
     gate = _gate.of(call.params, _dotenv.values(app.env_path()), call.run)

@@ -103,8 +103,9 @@ class Controller:
         return subprocess.run(["docker", "exec", NAME, *argv], capture_output=True, text=True, timeout=120, check=False)
 
     def entries(self) -> str:
-        """Return all that could start something: the crontab, units and timers."""
-        look = "crontab -l 2>/dev/null; ls /etc/systemd/system /var/lib/systemd/timers; systemctl list-timers --all --no-legend"
+        """Return the names of all that could start something: the crontab, units and timers, without when they do."""
+        timers = "systemctl list-units --type=timer --plain --no-legend | cut -d ' ' -f 1"
+        look = f"crontab -l 2>/dev/null; ls /etc/systemd/system /var/lib/systemd/timers; {timers}"
         return self.inside("sh", "-c", look)
 
 
