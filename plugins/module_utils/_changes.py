@@ -15,7 +15,7 @@ import functools
 import json
 import tempfile
 import typing as t
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,7 +63,7 @@ def predict(
     """
     containers = running(app)
     with files_at(app, commit) as directory:
-        after = _model(app, directory, commit, env)
+        after = _model(app, directory, env)
         recreated = _recreated(app, directory, after, containers) if env is None else None
     differing = differences(released_model(app), after)
     if recreated is not None:
@@ -172,17 +172,14 @@ def _here(app: Application, directory: Path, *extra: Path) -> Compose:
 def model_at(app: Application, commit: str, env: Path | None = None) -> dict[str, t.Any]:
     """Return the model of a commit with the environment file of today, or another one."""
     with files_at(app, commit) as directory:
-        return _model(app, directory, commit, env)
+        return _model(app, directory, env)
 
 
-def _model(app: Application, directory: Path, commit: str, env: Path | None) -> dict[str, t.Any]:
-    """Return the model of the files of a commit in a directory; Compose is asked once for it, as it takes long to start."""
-    known = app.models.get((commit, env))
-    if known is None:
-        known = app.models[(commit, env)] = (
-            _here(app, directory).model() if env is None else _elsewhere(app, directory, env)
-        )
-    return known
+def _model(app: Application, directory: Path, env: Path | None) -> dict[str, t.Any]:
+    """Return the model of files that are elsewhere, with the environment file of today, or another one."""
+    if env is not None:
+        return _elsewhere(app, directory, env)
+    return app.ask_once(app.sources(directory), lambda: _here(app, directory).model())
 
 
 def _elsewhere(app: Application, directory: Path, env: Path) -> dict[str, t.Any]:
@@ -196,19 +193,23 @@ def released_model(app: Application) -> dict[str, t.Any]:
     """Return the model that the containers were made from: that of the files kept with the release that serves."""
     current = app.store.current()
     kept = app.store.path(current.id) if current else None
-    if kept is not None and all(
-        (kept / name).is_file() for name in ("env", *(f"compose/{f}" for f in app.project.files))
-    ):
-        with tempfile.TemporaryDirectory(prefix="prosaas-plan-") as scratch:
-            for name in app.project.files:
-                _store.write_whole(Path(scratch) / name, (kept / "compose" / name).read_bytes())
-            try:
-                return _elsewhere(app, Path(scratch), kept / "env")
-            except Unreachable:
-                raise
-            except OpsError:  # another Compose than in its day, say: the project directory is the next best
-                pass
-    return app.compose().model()
+    if kept is not None:
+        files = [kept / "env", *(kept / "compose" / name for name in app.project.files)]
+        if all(path.is_file() for path in files) and not _same(files, app.sources()):
+            with tempfile.TemporaryDirectory(prefix="prosaas-plan-") as scratch:
+                for name in app.project.files:
+                    _store.write_whole(Path(scratch) / name, (kept / "compose" / name).read_bytes())
+                try:
+                    return _elsewhere(app, Path(scratch), kept / "env")
+                except Unreachable:
+                    raise
+                except OpsError:  # another Compose than in its day, say: the project directory is the next best
+                    pass
+    return app.model()
+
+
+def _same(some_files: Sequence[Path], others: Sequence[Path]) -> bool:
+    return all(other.is_file() and one.read_bytes() == other.read_bytes() for one, other in zip(some_files, others))
 
 
 def to_build(app: Application, commit: str, model: Mapping[str, t.Any]) -> list[str]:

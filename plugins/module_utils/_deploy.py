@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from . import _dotenv, _images, _secrets
@@ -18,6 +18,8 @@ from ._compose import COMPOSE_OPTIONS, Compose, Execute, Project, image_name
 from ._errors import OpsError
 from ._git import Git
 from ._release import Config, Release, Store
+
+Model = dict[str, t.Any]
 
 RELEASE_OPTIONS: dict[str, t.Any] = {
     **COMPOSE_OPTIONS,
@@ -28,19 +30,14 @@ RELEASE_OPTIONS: dict[str, t.Any] = {
 
 
 class Application:
-    """One application on this host.
-
-    Attributes:
-        models: resolved models by commit and environment file, ``None`` for the one of today, as they were when they were
-            first asked for. They hold every value of the environment file.
-    """
+    """One application on this host."""
 
     def __init__(self, params: Mapping[str, t.Any], execute: Execute, check_mode: bool = False) -> None:
         self.execute = execute
         self.state_dir = Path(params["state_dir"])
         self.store = Store(self.state_dir)
         self.project = Project.of(params)
-        self.models: dict[tuple[str, Path | None], dict[str, t.Any]] = {}
+        self._models: dict[tuple[bytes, ...], Model] = {}
         self.git = Git(self.project.directory, execute, params["remote"])
         self._env_file = params["env_file"]
         self._mounted = params["mounted_files"]
@@ -48,6 +45,31 @@ class Application:
 
     def compose(self) -> Compose:
         return Compose(self.project, self.execute)
+
+    def model(self) -> Model:
+        """Return the resolved model of the project directory as it is now."""
+        return self.ask_once(self.sources(), lambda: self.compose().model())
+
+    def sources(self, directory: Path | None = None) -> list[Path]:
+        """Return today's environment file and the Compose files, those of the project directory or of another one."""
+        return [self.env_path(), *((directory or self.project.directory) / name for name in self.project.files)]
+
+    def ask_once(self, sources: Sequence[Path], ask: Callable[[], Model]) -> Model:
+        """Return the model that these files give in the project directory, asked for unless it was for the same content.
+
+        Compose takes long to start where a host is busy. Whoever changes what else a model may be made from, such as another
+        file of the checkout, calls :meth:`forget`.
+        """
+        try:
+            content = tuple(path.read_bytes() for path in sources)
+        except OSError:  # Compose says which one is missing
+            return ask()
+        if content not in self._models:
+            self._models[content] = ask()
+        return self._models[content]
+
+    def forget(self) -> None:
+        self._models.clear()
 
     def worktree(self, commit: str) -> Path:
         return self.state_dir / "worktrees" / commit[:12]
@@ -64,8 +86,7 @@ class Application:
 
     def config(self) -> Config:
         """Fingerprint the configuration as it is in the project directory now."""
-        model = self.compose().model()
-        canonical = json.dumps(model, sort_keys=True)
+        canonical = json.dumps(self.model(), sort_keys=True)
         return Config.of(self._key, canonical, _dotenv.values(self.env_path()), self.mounted_files())
 
     def mounted_files(self) -> dict[str, bytes]:

@@ -17,6 +17,7 @@ import functools
 import time
 import typing as t
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from . import _steering
@@ -125,8 +126,8 @@ def _stand_beside(
     new = [one for move in moves for one in move.chosen if not one.running]
     site.say(f"starting beside what serves: {_names(moves)}")
     try:
-        for one in new:
-            site.engine.start(one.id)
+        with ThreadPoolExecutor(max_workers=len(new) or 1) as pool:
+            list(pool.map(lambda one: site.engine.start(one.id), new))
         _wait(site, [one for move in moves for one in move.chosen], site.limits.window)
         for one in new:
             site.prove(_again(site, one))

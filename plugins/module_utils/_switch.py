@@ -61,14 +61,14 @@ def switch(
     touched = False
     try:
         complete(app, target)
-        before = site_of(app.compose().model())
+        before = site_of(app.model())
         try_before(app, target, foreseen, before)
         with gate(foreseen) as renew:
             touched = True
             before_move()
             served = app.store.current()
             release = move(app, target, before.engine)
-            model = app.compose().model()
+            model = app.model()
             site = site_of(model)
             site.replaced = lambda service: renew() if site.ways[service].all_calls else None
             found = _successors.moves(site.engine, site.compose, model, _retired(served, model))
@@ -170,6 +170,7 @@ def move(app: Application, target: Release, engine: Engine) -> Release:
     """
     app.store.begin_switch(app.store.current(), target)
     app.git.checkout(target.commit)
+    app.forget()
     for image in target.images.values():
         engine.tag(image["id"], image["name"])
     config = asdict(app.config())

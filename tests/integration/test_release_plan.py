@@ -292,6 +292,28 @@ def test_a_rollback_is_proven_possible_or_refused_with_the_reason(world: World) 
     assert status(world.plan(commit="main"))["release.fallback"] == "pass"
 
 
+def test_the_switch_takes_the_word_of_the_plan_and_replaces_nothing_behind_its_back(world: World) -> None:
+    first = world.store.current()
+    assert first is not None
+    world.deploy(world.commit("A new page", {"web/page": "2\n"}))
+    planned = world.plan(goal="rollback", reason="tried")["plan"]
+    assert planned["release"] == first.id and planned["services"] == {"web": ["another image"]}
+    switch = {**world.options, "release": first.id, "window": 1}
+    assert module("release_switch", check=True, **switch)["foreseen"] == planned["services"], "without the plan's word it looks itself"
+
+    every_call = {"services": {"web": {"all_calls": True}}}
+    refused = module("release_switch", **switch, **every_call, foreseen={})
+    assert refused["failed"] and refused["touched"], refused
+    assert "web would be replaced although nothing was seen to change about it" in refused["msg"]
+
+    done = module("release_switch", **switch, foreseen=planned["services"])
+    assert not done.get("failed") and "replaced: web" in done["msg"], done
+    running = run("docker", "ps", "-q", "--filter", f"label=com.docker.compose.project={PROJECT}").split()
+    template = '{{index .Config.Labels "com.docker.compose.service"}} {{.Image}}'
+    images = dict(line.split() for line in run("docker", "inspect", "-f", template, *running).splitlines())
+    assert images["web"] == first.images["web"]["id"]
+
+
 @pytest.mark.parametrize(
     ("commit", "said"),
     [
