@@ -30,8 +30,8 @@ from ._secrets import redact
 READERS = 8
 PAUSE = 0.5  # seconds between two readings of a log in which a line may still come
 EASE = 4  # reading takes at most a fifth of the time, however long the logs are
-EARLY = 1.0  # seconds by which a first line may be older than the start, as a busy engine notes it
-FRESH = 10.0  # seconds between the making of a container and its start, if that is its first one
+EARLY = 3.0  # seconds by which a first line may be older than the start, as a busy engine notes it
+FRESH = 60.0  # seconds between the making of a container and the start after which it ended, if that was its first one
 GONE = 60.0  # seconds after the start; a log that begins later has lost its beginning
 SHOWN = 200  # characters of a line
 KINDS = 3  # kinds of lines that the evidence shows
@@ -151,10 +151,13 @@ class Log:
 
 def since(container: Container) -> float:
     """Return the moment from which lines belong to this start of a container, and not to the one before."""
-    ended_before = container.finished_at if container.finished_at < container.started_at else 0.0
-    first = container.started_at - container.created_at < FRESH and not container.restart_count
-    early = 0.0 if first else container.started_at - EARLY
-    return max(ended_before, early, container.created_at)
+    early = max(container.started_at - EARLY, container.created_at)
+    if container.finished_at and container.finished_at < container.started_at:
+        return max(early, container.finished_at)
+    if container.finished_at:  # by this start's own end: that of one before it is not known any more
+        first = container.started_at - container.created_at < FRESH and not container.restart_count
+        return container.created_at if first else early
+    return container.created_at
 
 
 def read(engine: Engine, container: Container, policy: Policy, remembered: Mapping[str, str]) -> Log:

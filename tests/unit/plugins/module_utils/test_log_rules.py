@@ -272,12 +272,14 @@ def test_a_rule_of_a_service_wins_over_that_of_a_pattern() -> None:
     ("started", "ended", "restarts", "expected"),
     [
         (103, 0, 0, 100),  # its first start, on an engine that was busy
-        (103, 104, 0, 100),  # and it has ended since
+        (900, 0, 0, 100),  # and so late as that: it has never ended
+        (103, 104, 0, 100),  # its first start, which has ended since
+        (150, 151, 0, 100),  # the same, after it had waited for what it depends on
         (103, 102.5, 0, 102.5),  # started again by hand, soon after it was made
-        (103, 104, 1, 102),  # started again by its policy, and ended since
-        (900, 0, 0, 899),
-        (900, 950, 0, 899),
-        (900, 890, 3, 899),
+        (110, 111, 1, 107),  # started again by its policy, and ended since
+        (101, 102, 1, 100),
+        (900, 950, 0, 897),
+        (900, 890, 3, 897),
         (900, 899.9, 3, 899.9),
     ],
 )
