@@ -108,11 +108,15 @@ def fresh() -> None:
 
 
 def without_images() -> None:
-    """Leave the images that run, and nothing to build from but the base images."""
+    """Leave the images that run, under the names that Compose gives them, and nothing to build from but the base images.
+
+    A release that is kept under its commit would be of another build than what the next round makes of that commit.
+    """
     listed = run("docker", "images", "--filter", "reference=prosaasil-*", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}")
     running = {run("docker", "inspect", "-f", "{{.Image}}", one) for one in run(*LIST, "-a", "-q").split()}
     named = [line.split() for line in listed.splitlines()]
-    gone = [name for name, short in named if not any(image.startswith(f"sha256:{short}") for image in running)]
+    runs = [name for name, short in named if any(image.startswith(f"sha256:{short}") for image in running)]
+    gone = [name for name, _short in named if name not in runs or not name.endswith(":latest")]
     if gone:
         run("docker", "rmi", "-f", *gone)
     run("docker", "builder", "prune", "-a", "-f")
@@ -233,15 +237,16 @@ def main() -> None:
     keys = asked.ways.split(",")
     if unknown := set(keys) - set(WAYS):
         sys.exit(f"there is no way {', '.join(sorted(unknown))}: {', '.join(WAYS)}")
-    new, old = deploy(NEW), deploy(OLD)
-    describe(
-        sorted(name for name in new if new[name] != old[name]),
-        sorted(name for name in new if new[name] == old[name]),
-    )
     deployed: dict[str, list[dict[str, t.Any]]] = {key: [] for key in keys}
     returned: dict[str, list[dict[str, t.Any]]] = {key: [] for key in keys}
     try:
         for number in range(1, asked.rounds + 1):
+            new, old = deploy(NEW), deploy(OLD)  # as releases: a way that takes images away takes those of a release, too
+            if number == 1:
+                describe(
+                    sorted(name for name in new if new[name] != old[name]),
+                    sorted(name for name in new if new[name] == old[name]),
+                )
             for key in keys:
                 one_round(key, number, deployed[key], returned[key])
     finally:

@@ -38,7 +38,7 @@ class Built(t.NamedTuple):
     Attributes:
         release: the new release; none in check mode.
         services: those whose image was, or would be, built.
-        adopted: the release of what ran here before the collection came; none from the second deployment on.
+        adopted: the release that was made of what runs here (see :func:`adopt`); none as a rule.
     """
 
     release: Release | None
@@ -147,15 +147,28 @@ def unstage(app: Application, commit: str) -> None:
     app.worktree(commit).with_suffix(".override.json").unlink(missing_ok=True)
 
 
+def of_nobody(app: Application) -> dict[str, dict[str, str]]:
+    """Return what runs, by service, if no release could bring it back.
+
+    That is so before the first deployment; and where somebody has built and started it by hand, and cleared the images
+    of the release away. What merely runs beside such a release is not meant: then the release itself comes back.
+    """
+    current = app.store.current()
+    if current is not None:
+        in_order = not (app.store.unfinished_switch() or app.store.superseded())
+        if not (current.eligible and in_order and app.missing_images(current)):
+            return {}
+    running = _images.running(app.execute, app.project.name)
+    return running if current is None or set(current.images) <= set(running) else {}
+
+
 def adopt(app: Application, schema: t.Callable[[], list[str] | None] = lambda: None) -> Release | None:
-    """Keep what runs without a release of ours as a release, so that the first deployment can be taken back too.
+    """Keep what runs as a release, if there is none that could bring it back, so that this deployment can be taken back.
 
     Args:
         schema: returns the migrations that the database has, which it serves on.
     """
-    if app.store.current() is not None:
-        return None
-    running = _images.running(app.execute, app.project.name)
+    running = of_nobody(app)
     if not running:
         return None
     commit = app.git.head()

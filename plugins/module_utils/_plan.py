@@ -12,7 +12,7 @@ import typing as t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from . import _changes, _dotenv, _restore, _schema, _way_back
+from . import _build, _changes, _dotenv, _restore, _schema, _way_back
 from ._check import FAIL, PASS, WARN, Check, Outcome, Report, timed
 from ._deploy import Application
 from ._git import commit_name, is_id
@@ -22,6 +22,7 @@ from ._release import Config, Release
 # Lines of the deployment checklist: code pulled, tree clean, right branch, rollback tested, its reason documented.
 PULLED, CLEAN, BRANCH, REHEARSED, REASON = (130, 144), (131,), (145,), (507,), (489,)
 COMMITS = 20  # that are named
+FOUND = "what runs now, which is kept as a release before that"
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def deploy(app: Application, asked: Asked, check_mode: bool) -> Report:
     pulled = timed("code.pulled", "newest code of the remote is here", PULLED, lambda: _fetch(app, check_mode))
     commit = app.git.resolve(name)
     current = app.store.current()
-    back_to = _back_to(app, current)
+    back_to = None if _build.of_nobody(app) else _back_to(app, current)
     days = asked.rehearsal_days
     changes, predicted = _predicted(app, commit)
     checks = [
@@ -71,11 +72,11 @@ def deploy(app: Application, asked: Asked, check_mode: bool) -> Report:
         timed("code.branch", f"the commit is on {asked.branch}", BRANCH, lambda: _on_branch(app, commit, asked.branch)),
         _clean_check(app, asked),
         predicted,
-        timed("release.fallback", "there is a release to come back to", (), lambda: _fallback(app, back_to, asked)),
+        timed("release.fallback", "there is a release to come back to", (), lambda: _fallback(app, current, back_to, asked)),
         timed("release.rehearsed", "going back was tried", REHEARSED, lambda: _way_back.rehearsed(app.state_dir, days)),
     ]
     differs = _differs(app.config(), current)
-    reasons = _reasons(app, current, commit, changes, differs)
+    reasons = _reasons(app, current, commit, changes, differs) or _other_images(app, current)
     since = current.commit if current else app.git.head()
     coming, commits = app.git.history(since, commit, COMMITS)
     plan: dict[str, t.Any] = {
@@ -93,7 +94,7 @@ def deploy(app: Application, asked: Asked, check_mode: bool) -> Report:
         "migrations": app.git.files_between(since, commit, *asked.migrations) if asked.migrations else [],
         "live": list(asked.live),
     }
-    plan["text"] = deploy_text(plan, back_to.told() if back_to else "")
+    plan["text"] = deploy_text(plan, back_to.told() if back_to else FOUND if current else "")
     return Report(checks=checks, facts={"plan": plan}, secrets=app.secrets())
 
 
@@ -139,7 +140,10 @@ def rollback(app: Application, asked: Asked) -> Report:
     return Report(checks=checks, facts={"plan": plan}, secrets=app.secrets() | set(values.values()))
 
 
-def _fallback(app: Application, back_to: Release | None, asked: Asked) -> Outcome:
+def _fallback(app: Application, current: Release | None, back_to: Release | None, asked: Asked) -> Outcome:
+    if current is not None and back_to is None and current.eligible:
+        gone = _way_back.images(app, current).evidence
+        return Outcome(WARN, f"{gone}; it goes back to {FOUND}", "Prove that it works before it is left: verify.yml")
     return _way_back.fallback(app, back_to, bool(asked.schema))
 
 
@@ -202,6 +206,16 @@ def _reasons(
     if not current.verified:
         reasons.append("it was not verified yet")
     return reasons + waiting
+
+
+def _other_images(app: Application, current: Release | None) -> list[str]:
+    """Return why a commit that serves is deployed again, when it serves from images that its release did not have.
+
+    They were built or pulled, and brought up, by hand; Compose has nothing to do about them, and no release names them.
+    """
+    released = {name: image["id"] for name, image in current.images.items()} if current else {}
+    others = [name for name, one in sorted(_changes.running(app).items()) if one.image != released.get(name, one.image)]
+    return [f"not running the images of the release: {', '.join(others)}"] if others else []
 
 
 def _fetch(app: Application, check_mode: bool) -> Outcome:

@@ -35,7 +35,7 @@ class Release:
         versions: of Compose and the engine that made it.
         switched: when it last began to serve, UTC; empty when never.
         verified: when it was last verified while serving, UTC; empty when never.
-        adopted: true for what was found running when the collection first came to this host.
+        adopted: true for what was found running: no release of ours could bring it back.
         schema: ids of the migrations that its database had when it was last verified; ``None`` when not known.
     """
 
@@ -183,7 +183,7 @@ class Store:
         """Return the release that a rollback asks for.
 
         Args:
-            commit: a full id or the beginning of one: the newest eligible release of that commit.
+            commit: a full id or the beginning of one: the eligible release of that commit that served last.
             release: a release id; eligible or not.
             left: for when neither is given, the commits that were left by a rollback, and when.
         """
@@ -199,7 +199,7 @@ class Store:
             raise OpsError(f"No verified release of commit {commit} is kept on this host.", self._choices())
         if len({r.commit for r in matching}) > 1:
             raise OpsError(f"{commit} is ambiguous: {', '.join(sorted({r.commit[:12] for r in matching}))}.", "Give more digits.")
-        return max(matching, key=lambda r: (r.verified, r.id))
+        return max(matching, key=lambda r: (r.switched, r.id))
 
     def _choices(self) -> str:
         eligible = [r for r in reversed(self.all()) if r.eligible]

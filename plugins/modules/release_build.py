@@ -59,8 +59,8 @@ release:
   type: str
 adopted:
   description:
-    - Id of the release that was made of what ran here before the collection came, to which the first deployment can be taken
-      back; empty otherwise.
+    - Id of the release that was made of what runs here, to which this deployment can be taken back, where no release could bring
+      it back - before the first deployment, and where it was built by hand and the images of its release are gone. Empty otherwise.
   returned: success
   type: str
 built:

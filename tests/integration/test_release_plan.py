@@ -158,15 +158,17 @@ def migrate(*ids: str) -> None:
 def _world(cloud: Cloud, tmp_path: Path) -> Iterator[World]:
     """The first commit runs and is verified."""
     world = World(tmp_path)
+    first = world.git("rev-parse", "HEAD")
     with database():
         try:
             migrate("001")
-            world.deploy(world.git("rev-parse", "HEAD"))
+            world.deploy(first)
             yield world
         finally:
             run("docker", "compose", "--project-directory", str(world.host), "-p", PROJECT, "down", "-v", "-t", "0", must=False)
             images = run("docker", "image", "ls", "-q", "--filter", f"reference={PROJECT}-*").split()
             run("docker", "image", "rm", "--force", *set(images), must=False)
+            run("docker", "image", "rm", f"{IMAGE.partition(':')[0]}:{first[:12]}", must=False)  # where it was found running
 
 
 def test_nothing_changed_then_each_change_is_told_with_its_reason(world: World) -> None:
@@ -255,6 +257,43 @@ def test_local_changes_are_refused_or_announced(world: World) -> None:
     assert result["failed"] and "README.md" in result["msg"] and "stash" in result["msg"]
     result = world.plan(local_changes="stash")
     assert not result.get("failed") and "will be stashed" in check(result, "code.clean")["evidence"]
+
+
+def built_by_hand(world: World) -> str:
+    """Have web run from an image that somebody built, with those of its release cleared away; return the image's id."""
+    run("docker", "compose", "--project-directory", str(world.host), "-p", PROJECT, "build", "--no-cache", "web")
+    world.up()
+    assert list(world.plan()["plan"]["services"]) == ["web"], "as long as the release's own image is there, it comes back"
+    names = run("docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={PROJECT}-web").split()
+    run("docker", "image", "rm", "--force", *(name for name in names if not name.endswith(":latest")))
+    return run("docker", "inspect", "-f", "{{.Image}}", f"{PROJECT}-web-1")
+
+
+def test_what_was_built_by_hand_of_the_commit_that_serves_becomes_its_release(world: World) -> None:
+    before = world.store.current()
+    assert before is not None
+    by_hand = built_by_hand(world)
+    plan = world.plan()["plan"]
+    assert plan["reasons"] == ["not running the images of the release: web"] and plan["services"] == {}
+    made = world.store.get(world.deploy(before.commit))
+    assert made.id != before.id and made.images["web"]["id"] == by_hand
+    assert not world.plan()["plan"]["needed"]
+
+
+def test_what_was_built_by_hand_is_kept_before_something_else_serves(world: World) -> None:
+    before = world.store.current()
+    assert before is not None
+    by_hand = built_by_hand(world)
+    second = world.commit("A new page", {"web/page": "2\n"})
+    planned = world.plan()
+    assert check(planned, "release.fallback")["status"] == "warn" and planned["plan"]["back_to"] == ""
+    assert "goes back to what runs now" in check(planned, "release.fallback")["evidence"]
+    assert "goes back to: what runs now" in planned["plan"]["text"]
+    world.deploy(second)
+    back = world.plan(goal="rollback", commit=before.commit[:12], reason="tried")
+    assert not back.get("failed") and back["plan"]["services"] == {"web": ["another image"]}, back
+    assert world.store.get(back["plan"]["release"]).images["web"]["id"] == by_hand
+    assert world.store.get(back["plan"]["release"]).adopted and back["plan"]["release"] != before.id
 
 
 def test_a_rollback_is_proven_possible_or_refused_with_the_reason(world: World) -> None:
