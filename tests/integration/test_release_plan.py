@@ -107,7 +107,7 @@ class World:
     def deploy(self, commit: str) -> str:
         """Make a release of a commit serve, and keep it as verified."""
         run("git", "-C", str(self.host), "fetch", "--quiet")
-        built = module("release_build", **self.options, commit=commit)
+        built = module("release_build", **self.options, commit=commit, schema=SCHEMA)
         release = self.store.get(built["release"])
         run("git", "-C", str(self.host), "checkout", "--quiet", "--detach", commit)
         for image in release.images.values():
