@@ -64,7 +64,9 @@ def deploy(app: Application, asked: Asked, check_mode: bool) -> Report:
     pulled = timed("code.pulled", "newest code of the remote is here", PULLED, lambda: _fetch(app, check_mode))
     commit = app.git.resolve(name)
     current = app.store.current()
-    back_to = None if _build.of_nobody(app) else _back_to(app, current)
+    found = bool(_build.of_nobody(app))
+    gone = current if found else None  # a release that serves in name only
+    back_to = None if found else _back_to(app, current)
     days = asked.rehearsal_days
     changes, predicted = _predicted(app, commit)
     checks = [
@@ -72,7 +74,7 @@ def deploy(app: Application, asked: Asked, check_mode: bool) -> Report:
         timed("code.branch", f"the commit is on {asked.branch}", BRANCH, lambda: _on_branch(app, commit, asked.branch)),
         _clean_check(app, asked),
         predicted,
-        timed("release.fallback", "there is a release to come back to", (), lambda: _fallback(app, current, back_to, asked)),
+        timed("release.fallback", "there is a release to come back to", (), lambda: _fallback(app, gone, back_to, asked)),
         timed("release.rehearsed", "going back was tried", REHEARSED, lambda: _way_back.rehearsed(app.state_dir, days)),
     ]
     differs = _differs(app.config(), current)
@@ -94,7 +96,7 @@ def deploy(app: Application, asked: Asked, check_mode: bool) -> Report:
         "migrations": app.git.files_between(since, commit, *asked.migrations) if asked.migrations else [],
         "live": list(asked.live),
     }
-    plan["text"] = deploy_text(plan, back_to.told() if back_to else FOUND if current else "")
+    plan["text"] = deploy_text(plan, back_to.told() if back_to else FOUND if gone else "")
     return Report(checks=checks, facts={"plan": plan}, secrets=app.secrets())
 
 
@@ -140,10 +142,10 @@ def rollback(app: Application, asked: Asked) -> Report:
     return Report(checks=checks, facts={"plan": plan}, secrets=app.secrets() | set(values.values()))
 
 
-def _fallback(app: Application, current: Release | None, back_to: Release | None, asked: Asked) -> Outcome:
-    if current is not None and back_to is None and current.eligible:
-        gone = _way_back.images(app, current).evidence
-        return Outcome(WARN, f"{gone}; it goes back to {FOUND}", "Prove that it works before it is left: verify.yml")
+def _fallback(app: Application, gone: Release | None, back_to: Release | None, asked: Asked) -> Outcome:
+    if gone is not None:
+        why = _way_back.images(app, gone).evidence
+        return Outcome(WARN, f"{why}; it goes back to {FOUND}", "Prove that it works before it is left: verify.yml")
     return _way_back.fallback(app, back_to, bool(asked.schema))
 
 
